@@ -1,0 +1,1 @@
+"""The doors of the queue engine, as filters of the Swift proxy."""

@@ -1,0 +1,105 @@
+"""The attributes of a queue that mean something to the engine. Any other name is the tenant's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from swiftqueue.errors import Invalid
+from swiftqueue.limits import Options, check_integer, check_queue_name
+
+_BACKOFFS = ('linear', 'arithmetic', 'geometric', 'exponential')
+_RETRY_INTEGERS = ('retries_with_no_delay', 'minimum_delay_retries', 'minimum_delay', 'maximum_delay',
+                   'maximum_delay_retries')
+
+
+def _integer(least: str | int, most: str | int) -> Callable:
+    """Bounds are numbers, or names of the options that hold them."""
+    def check(name: str, value: Any, options: Options) -> None:
+        low, high = (getattr(options, bound) if isinstance(bound, str) else bound for bound in (least, most))
+        check_integer(name, value, low, high)
+    return check
+
+
+def _boolean(name: str, value: Any, options: Options) -> None:
+    if not isinstance(value, bool):
+        raise Invalid(f'{name} must be true or false.')
+
+
+def _queue_name(name: str, value: Any, options: Options) -> None:
+    check_queue_name(value)
+
+
+def _retry_policy(name: str, value: Any, options: Options) -> None:
+    if not isinstance(value, dict):
+        raise Invalid(f'{name} must be an object.')
+    for key, entry in value.items():
+        if key in _RETRY_INTEGERS:
+            check_integer(f'{name}.{key}', entry, 0, 2 ** 31)
+        elif key == 'retry_backoff_function':
+            if entry not in _BACKOFFS:
+                raise Invalid(f'{name}.{key} must be one of {", ".join(_BACKOFFS)}.')
+        elif key == 'ignore_subscription_override':
+            _boolean(f'{name}.{key}', entry, options)
+        else:
+            raise Invalid(f'{name} has no field {key!r}.')
+    low, high = value.get('minimum_delay'), value.get('maximum_delay')
+    if low is not None and high is not None and high - low < 10:
+        raise Invalid(f'{name}.maximum_delay must be at least 10 seconds more than minimum_delay.')
+
+
+def _acl(name: str, value: Any, options: Options) -> None:
+    # Swift's own parser has the last word; this only keeps the value one short line.
+    if not isinstance(value, str) or len(value) > 1024 or not value.isprintable():
+        raise Invalid(f'{name} must be a container ACL of at most 1024 printable characters.')
+
+
+def _unknown_flavor(name: str, value: Any, options: Options) -> None:
+    raise Invalid(f'There is no flavor {value!r}.')
+
+
+_CHECKS: dict[str, Callable[[str, Any, Options], None]] = {
+    '_max_messages_post_size': _integer(1, 'max_messages_post_size'),
+    '_default_message_ttl': _integer('min_message_ttl', 'max_message_ttl'),
+    '_default_message_delay': _integer(0, 'max_message_delay'),
+    '_dead_letter_queue': _queue_name,
+    '_dead_letter_queue_messages_ttl': _integer('min_message_ttl', 'max_message_ttl'),
+    '_max_claim_count': _integer(1, 999_999),
+    '_enable_encrypt_messages': _boolean,
+    '_retry_policy': _retry_policy,
+    '_read_acl': _acl,
+    '_write_acl': _acl,
+    '_flavor': _unknown_flavor,
+}
+
+
+def defaults(options: Options) -> dict[str, Any]:
+    """The attributes that every queue has, with the values they take when not set."""
+    return {
+        '_max_messages_post_size': options.max_messages_post_size,
+        '_default_message_ttl': options.default_message_ttl,
+        '_default_message_delay': options.default_message_delay,
+        '_dead_letter_queue': None,
+        '_dead_letter_queue_messages_ttl': None,
+        '_max_claim_count': None,
+        '_enable_encrypt_messages': False,
+    }
+
+
+def effective(attributes: dict[str, Any], options: Options) -> dict[str, Any]:
+    """The attributes as a reader sees them: what is unset or empty falls back to its default."""
+    filled = dict(attributes)
+    for name, default in defaults(options).items():
+        filled[name] = filled.get(name) or default
+    return filled
+
+
+def check(attributes: dict[str, Any], queue: str, options: Options, *, encrypted: bool) -> None:
+    """Raises :class:`Invalid` for a value that the engine could not keep to. None means unset."""
+    for name, value in attributes.items():
+        if value is not None and name in _CHECKS:
+            _CHECKS[name](name, value, options)
+    if attributes.get('_dead_letter_queue') == queue:
+        raise Invalid('A queue cannot be its own dead-letter queue.')
+    if attributes.get('_enable_encrypt_messages') and not encrypted:
+        raise Invalid('This cluster does not encrypt objects, so messages cannot be encrypted.')

@@ -1,0 +1,61 @@
+"""What proxies tell each other through memcached: gates, bells and epochs.
+
+All of it is a hint. The cache may be absent, down, wiped or split; then the slower, surer way decides.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from swift.common.exceptions import MemcacheConnectionError
+
+_BELL_SECONDS = 3600
+_EPOCH_SECONDS = 60  # longer than any worker acts on a record it has read
+
+
+class Cache:
+    """The proxy's cache, for one account. ``ring`` is Swift's MemcacheRing or None."""
+
+    def __init__(self, ring: Any, account: str):
+        self.ring = ring
+        self.account = account
+
+    def _key(self, kind: str, *parts: Any) -> str:
+        name = '\x00'.join((self.account, *map(str, parts)))
+        return f'swiftqueue-{kind}/{hashlib.sha256(name.encode()).hexdigest()}'
+
+    def _incr(self, key: str, seconds: int) -> int | None:
+        if self.ring is None:
+            return None
+        try:
+            return self.ring.incr(key, time=seconds)
+        except MemcacheConnectionError:
+            return None
+
+    def enter_gate(self, container: str, name: str, seconds: int) -> bool | None:
+        """True to exactly one caller until ``seconds`` have passed, None if nobody can tell."""
+        count = self._incr(self._key('gate', container, name), seconds)
+        return None if count is None else count == 1
+
+    def open_gate(self, container: str, name: str) -> None:
+        """Let the next one in before the time is over."""
+        if self.ring is not None:
+            self.ring.delete(self._key('gate', container, name))
+
+    def ring_bell(self, queue: str) -> None:
+        """Tell other proxies that the queue may have something for a claimer."""
+        self._incr(self._key('bell', queue), _BELL_SECONDS)
+
+    def bell(self, queue: str) -> Any:
+        """Changes when somebody rings; None if nobody can tell."""
+        return self.ring.get(self._key('bell', queue)) if self.ring is not None else None
+
+    def set_epoch(self, queue: str, epoch: str) -> None:
+        """Tell other proxies that the queue's record has changed."""
+        if self.ring is not None:
+            self.ring.set(self._key('epoch', queue), epoch, time=_EPOCH_SECONDS)
+
+    def epoch(self, queue: str) -> str | None:
+        """Changes with the queue's record; None if nobody can tell."""
+        return self.ring.get(self._key('epoch', queue)) if self.ring is not None else None

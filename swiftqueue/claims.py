@@ -1,0 +1,459 @@
+r"""Claims: how one message goes to one worker.
+
+The states of a message, and what moves it between them; ``n`` is its delivery number::
+
+                 create: PUT claim n+1 if none
+      available ------------------------------> claimed (n+1) --- ack: DELETE message ---> gone
+          ^                                       |    |  ^
+          |            release: PUT released      |    |__| renew: PUT a later expiry
+          |_______________________________________|
+                 or the claim's ttl runs out             n+1 > maximum: to the dead-letter queue
+
+A claim object is created once per delivery number with If-None-Match: *. Swift checks that condition some time before
+it writes, so two overlapping writers can both be told 201. Hence three guards around the PUT:
+
+* the *gate*, a counter in memcached, lets one writer through per delivery number;
+* where the gate cannot speak, the object is read back from all replicas, and its token must be ours;
+* a PUT that took longer than the confirm limit counts as lost, for the gate may have opened again.
+
+The PUT carries the instant before the listing that made us try. So if the message was meanwhile acked and its claim
+object removed by the janitor, the tombstone is newer and Swift refuses.
+
+An expiring claim has one more race, with its own renewal. The claimer writes n+1 and then reads n; who renews late
+writes n and then reads n+1. Whatever the order, at least one of them sees the other and steps back.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from hashlib import md5
+from typing import TYPE_CHECKING
+
+from swiftqueue import ids
+from swiftqueue.errors import (
+    ClaimNotFound,
+    MessageClaimed,
+    QueueError,
+    QueueNotFound,
+    ReceiptInvalid,
+    Unavailable,
+)
+from swiftqueue.head import CLOCK_SKEW, Entry, Source, take
+from swiftqueue.limits import check_integer
+from swiftqueue.messages import delete_at
+from swiftqueue.model import Claim, Message
+from swiftqueue.names import (
+    CLAIM,
+    ROW,
+    ClaimState,
+    Envelope,
+    Record,
+    claim_name,
+    claims_container,
+    message_name,
+    messages_container,
+    parse_claim_header,
+    parse_claim_state,
+)
+from swiftqueue.receipts import TOKEN, Receipt, verify
+from swiftqueue.swift import Response
+
+if TYPE_CHECKING:
+    from swiftqueue.queues import Queue
+
+_POP_TTL = 60  # seconds after which a message comes back whose pop died half-way
+_PASS_OVER = 1  # seconds for which a worker leaves a message alone that it did not get
+_ROUNDS = 10  # tries with other messages before a claimer is told that nothing could be claimed
+
+
+@dataclass
+class _Attempt:
+    """One message on its way into a claim."""
+
+    entry: Entry
+    delivery: int
+    gate: bool | None
+    keep_until: float
+    state: ClaimState | None = None  # what its claim object says, once it is ours
+    envelope: Envelope | None = None
+    error: QueueError | None = None
+
+    @property
+    def member(self) -> tuple[str, int, int]:
+        """As claim objects list it; 0 where the row did not tell when the message object expires."""
+        known = self.entry.envelope
+        return (self.entry.id, self.delivery,
+                delete_at(max(known.expires_at, self.keep_until)) if known else 0)
+
+
+class Claims:
+    """The claims of a queue, on behalf of one request."""
+
+    def __init__(self, queue: Queue):
+        self.queue = queue
+        self.engine = queue.engine
+        self.swift = queue.swift
+
+    # -- create --
+
+    def create(self, limit: int | None = None, ttl: int | None = None,
+               grace: int | None = None) -> Claim | None:
+        """Claim up to ``limit`` messages, oldest first, for ``ttl`` seconds; None if there are none.
+
+        The messages outlive the claim by ``grace`` seconds, whatever their own ttl. Raises Invalid,
+        QueueNotFound, Unauthorized, Forbidden, Unavailable.
+        """
+        self.queue.allow('write')
+        limit = self._limit(limit)
+        ttl, grace = self._durations(ttl, grace)
+        return self.queue.with_generation(lambda record: self._create(record, limit, ttl, grace))
+
+    def pop(self, limit: int | None = None) -> list[Message]:
+        """Claim and delete at once. What could not be deleted is handed out all the same, and comes again later.
+
+        Raises as :meth:`create`.
+        """
+        self.queue.allow('write')
+        limit = self._limit(limit)
+        return self.queue.with_generation(lambda record: self._pop(record, limit))
+
+    def _pop(self, record: Record, limit: int) -> list[Message]:
+        claim = self._create(record, limit, _POP_TTL, 0)
+        if claim is None:
+            return []
+        for message, error in zip(claim.messages, self.queue.messages.remove_all(
+                record, [message.id for message in claim.messages]), strict=True):
+            if error:
+                self.swift.logger.warning('swiftqueue: popped message %s will come again: %s', message.id, error)
+        return claim.messages
+
+    def _limit(self, limit: int | None) -> int:
+        most = self.engine.options.max_messages_per_claim_or_pop
+        return min(10, most) if limit is None else check_integer('limit', limit, 1, most)
+
+    def _durations(self, ttl: int | None, grace: int | None) -> tuple[int, int]:
+        options = self.engine.options
+        return (options.default_claim_ttl if ttl is None else check_integer(
+                    'ttl', ttl, options.min_claim_ttl, options.max_claim_ttl),
+                options.default_claim_grace if grace is None else check_integer(
+                    'grace', grace, options.min_claim_grace, options.max_claim_grace))
+
+    def _create(self, record: Record, limit: int, ttl: int, grace: int) -> Claim | None:
+        failure = None
+        for _ in range(_ROUNDS):
+            attempts = self._admitted(record, limit, ttl + grace)
+            if not attempts:
+                break
+            first, now = attempts[0], self.engine.clock()
+            receipt = Receipt(first.entry.id, first.delivery, self.engine.token_bytes(TOKEN),
+                              mixed=any(each.delivery != first.delivery for each in attempts))
+            state = ClaimState(receipt.core, ttl, grace, renewed_at=now, expires_at=now + ttl, keep_until=0,
+                               members=tuple(each.member for each in attempts))
+            self.swift.at_most(lambda each: self._try(record, each, state), attempts)  # noqa: B023
+            if won := [each for each in attempts if each.state]:
+                return self._settle(record, won, receipt)
+            failure = next((each.error for each in attempts if each.error), failure)
+        if failure:
+            raise Unavailable(f'No message could be claimed: {failure}')
+        return None
+
+    def _admitted(self, record: Record, limit: int, seconds: int) -> list[_Attempt]:
+        """Up to ``limit`` candidates that nobody else is at, as far as the gate knows."""
+        head, options = self.queue.head(record), self.engine.options
+        container = self._container(record)
+        source = Source(
+            self.swift, messages_container(self.queue.name, record.generation), container,
+            options.head_seconds, options.gate_seconds, lambda: self.swift.cache.bell(self.queue.name),
+            self.engine.clock, self.engine.monotonic)
+        admitted: list[_Attempt] = []
+        while len(admitted) < limit and (entries := take(head, limit - len(admitted), source)):
+            for entry in entries:
+                delivery = entry.delivery + 1
+                if self._is_dead(record, delivery):
+                    self._bury(record, entry)
+                    continue
+                gate = self.swift.cache.enter_gate(container, claim_name(entry.id, delivery),
+                                                   options.gate_seconds)
+                if gate is False:
+                    self._pass_over(entry)
+                    continue
+                keep_until = max(self.engine.clock() + seconds, entry.claim.keep_until if entry.claim else 0)
+                admitted.append(_Attempt(entry, delivery, gate, keep_until))
+        return admitted
+
+    def _try(self, record: Record, attempt: _Attempt, state: ClaimState) -> None:
+        """Make the attempt's claim ours if it can be. Nothing is raised: one attempt must not hide the others."""
+        entry, state = attempt.entry, replace(state, keep_until=attempt.keep_until)
+        try:
+            if self._win(record, attempt, state):
+                entry.delivery, entry.claim = attempt.delivery, state
+                attempt.state = state if self._prepare(record, attempt) else None
+        except QueueError as error:
+            attempt.error = error
+            if entry.claim is state:
+                self._let_go(record, entry.id, attempt.delivery, state)
+        if attempt.state:
+            entry.busy_until = 0
+            self.queue.head(record).note(entry, self.engine.clock())
+        else:
+            self._pass_over(entry)
+
+    def _let_go(self, record: Record, message_id: str, delivery: int, state: ClaimState) -> None:
+        """Release what we hold but cannot hand out; if even that fails, the claim runs out."""
+        try:
+            self._release(record, message_id, delivery, state)
+        except QueueError as error:
+            self.swift.logger.warning('swiftqueue: message %s is held for nothing: %s', message_id, error)
+
+    def _pass_over(self, entry: Entry) -> None:
+        entry.busy_until = self.engine.clock() + _PASS_OVER
+
+    def _win(self, record: Record, attempt: _Attempt, state: ClaimState) -> bool:
+        entry, container = attempt.entry, self._container(record)
+        began = self.engine.monotonic()
+        ran_out = entry.delivery > 0 and not (entry.claim and entry.claim.released)
+        if ran_out and not self._ended(container, entry):
+            return False
+        name = claim_name(entry.id, attempt.delivery)
+        status = self.swift.create(container, name, state.content(), _headers(state), entry.listed_at)
+        if status in (202, 412):
+            self._learn(container, entry, attempt.delivery)
+            return False
+        if status != 201:
+            self.swift.cache.open_gate(container, name)
+            raise Unavailable(f'Swift answered {status} to a claim.')
+        if self.engine.monotonic() - began > self.engine.options.confirm_limit:
+            return False
+        if attempt.gate is None and not self._is_ours(container, entry.id, attempt.delivery, state):
+            return False
+        if ran_out and not self._ended(container, entry):
+            self._release(record, entry.id, attempt.delivery, state)
+            return False
+        return True
+
+    def _ended(self, container: str, entry: Entry) -> bool:
+        """Whether the entry's last claim is over, by its object and not by a row that may be late."""
+        there = self._read(container, entry.id, entry.delivery)
+        if there is not None:
+            entry.claim = there
+        return there is None or not there.live(self.engine.clock())
+
+    def _is_ours(self, container: str, message_id: str, delivery: int, state: ClaimState) -> bool:
+        there = self._read(container, message_id, delivery)
+        return there is not None and there.claim == state.claim
+
+    def _learn(self, container: str, entry: Entry, delivery: int) -> None:
+        """Somebody else's claim is there, or was; without its row we would run into it again and again."""
+        there = self._read(container, entry.id, delivery)
+        if there is None:
+            entry.gone = True  # the janitor removes a claim only after the ack
+        else:
+            entry.delivery, entry.claim = delivery, there
+
+    def _prepare(self, record: Record, attempt: _Attempt) -> bool:
+        """Have the message itself at hand, for as long as the claim promises; False if it is gone."""
+        entry, envelope = attempt.entry, attempt.entry.envelope
+        if attempt.delivery > 1 or envelope is None or not envelope.complete:
+            envelope = self.queue.messages.read(record, entry.id, newest=attempt.delivery > 1)
+        if envelope is not None and attempt.keep_until > envelope.expires_at \
+                and not self._extend(record, entry.id, delete_at(attempt.keep_until)):
+            envelope = None
+        attempt.envelope, entry.gone = envelope, envelope is None
+        return envelope is not None
+
+    def _extend(self, record: Record, message_id: str, until: int) -> bool:
+        return self.swift.extend(messages_container(self.queue.name, record.generation),
+                                 message_name(message_id), until)
+
+    def _settle(self, record: Record, won: list[_Attempt], receipt: Receipt) -> Claim:
+        """Make the stored claims say exactly who won what, where that is not what was tried."""
+        first = won[0]
+        final = replace(receipt, message_id=first.entry.id, delivery=first.delivery,
+                        mixed=any(each.delivery != first.delivery for each in won))
+        members = tuple(each.member for each in won)
+        for each in won:
+            wanted = replace(each.state, claim=final.core, members=members)
+            if each.state.claim != wanted.claim or each is first and each.state.members != members:
+                if not self._write(record, each.entry.id, each.delivery, wanted, each.state.claim):
+                    raise Unavailable('A claim was overwritten while it was made.')
+                each.state = each.entry.claim = wanted
+        return self._claim(first.state, [
+            self.queue.messages.message(each.entry.id, each.envelope, each.state, each.delivery)
+            for each in won])
+
+    # -- dead letters --
+
+    def _is_dead(self, record: Record, delivery: int) -> bool:
+        attributes = record.attributes
+        return bool(attributes.get('_dead_letter_queue') and attributes.get('_max_claim_count')
+                    and delivery > attributes['_max_claim_count'])
+
+    def _bury(self, record: Record, entry: Entry) -> None:
+        """Move a message to the dead-letter queue, once: the move carries the instant of the last claim."""
+        self._pass_over(entry)
+        try:
+            last = self._read(self._container(record), entry.id, entry.delivery)
+            envelope = self.queue.messages.read(record, entry.id, newest=True)
+            if last is None or envelope is None:
+                entry.gone = True
+            elif last.live(self.engine.clock()):
+                entry.claim = last
+            else:
+                self._move(record, entry.id, envelope, last)
+        except QueueError as error:
+            self.swift.logger.warning('swiftqueue: a dead letter of %s stays for now: %s', self.queue.name, error)
+
+    def _move(self, record: Record, message_id: str, envelope: Envelope, last: ClaimState) -> None:
+        attributes, now = record.attributes, self.engine.clock()
+        ttl = attributes.get('_dead_letter_queue_messages_ttl')
+        if ttl:
+            envelope = replace(envelope, ttl=ttl, expires_at=now + ttl)
+        envelope = replace(envelope, expires_at=max(envelope.expires_at, last.keep_until, now + 1))
+        target = self.queue.account.queue(attributes['_dead_letter_queue'])
+        try:
+            target.record()
+        except QueueNotFound:
+            target.ensure({})
+        target.with_generation(
+            lambda there: target.messages.store(there, message_id, envelope, last.renewed_at))
+        target.ring()
+        self.queue.messages.remove(record, message_id)
+
+    # -- the holder's verbs --
+
+    def get(self, claim_id: str) -> Claim:
+        """The claim and those of its messages that are not acked. Raises ClaimNotFound and the usual."""
+        self.queue.allow('write')
+        return self.queue.with_generation(lambda record: self._get(record, claim_id))
+
+    def _get(self, record: Record, claim_id: str) -> Claim:
+        state = self._named(record, claim_id)
+        envelopes = self.swift.at_most(
+            lambda member: self.queue.messages.read(record, member[0], newest=True), state.members)
+        return self._claim(state, [
+            self.queue.messages.message(message_id, envelope, state, delivery)
+            for (message_id, delivery, _), envelope in zip(state.members, envelopes, strict=True) if envelope])
+
+    def renew(self, claim_id: str, ttl: int | None = None, grace: int | None = None) -> None:
+        """Let the claim run for ``ttl`` seconds from now. Raises Invalid, ClaimNotFound and the usual."""
+        self.queue.allow('write')
+        ttl, grace = self._durations(ttl, grace)
+        self.queue.with_generation(lambda record: self._renew(record, claim_id, ttl, grace))
+
+    def _renew(self, record: Record, claim_id: str, ttl: int, grace: int) -> None:
+        old = self._named(record, claim_id)
+        now = self.engine.clock()
+        keep_until = max(old.keep_until, now + ttl + grace)
+        members = self.swift.at_most(lambda member: self._keep(record, member, keep_until), old.members)
+        new = replace(old, ttl=ttl, grace=grace, renewed_at=now, expires_at=now + ttl, keep_until=keep_until,
+                      members=tuple(members))
+        kept = self.swift.at_most(lambda member: self._renew_one(record, member, old, new), members)
+        if not all(kept):
+            raise ClaimNotFound('The claim ran out before it could be renewed.')
+
+    def _keep(self, record: Record, member: tuple[str, int, int], keep_until: float) -> tuple[str, int, int]:
+        """Have the message object outlive the claim; what is acked needs nothing."""
+        message_id, delivery, until = member
+        if not until:
+            envelope = self.queue.messages.read(record, message_id, newest=True)
+            until = delete_at(envelope.expires_at) if envelope else delete_at(keep_until)
+        if until < delete_at(keep_until):
+            until = delete_at(keep_until)
+            self._extend(record, message_id, until)
+        return message_id, delivery, until
+
+    def _renew_one(self, record: Record, member: tuple[str, int, int], old: ClaimState, new: ClaimState) -> bool:
+        message_id, delivery, _ = member
+        if not self._write(record, message_id, delivery, new, old.claim):
+            return False
+        late = self.engine.clock() >= old.expires_at - CLOCK_SKEW
+        if late and self._read(self._container(record), message_id, delivery + 1):
+            self._release(record, message_id, delivery, new)
+            return False
+        return True
+
+    def release(self, claim_id: str) -> None:
+        """Give the messages back at once; a claim that is over already is no error. Raises the usual."""
+        self.queue.allow('write')
+        self.queue.with_generation(lambda record: self._release_all(record, claim_id))
+
+    def _release_all(self, record: Record, claim_id: str) -> None:
+        try:
+            state = self._named(record, claim_id)
+        except ClaimNotFound:
+            return
+        self.swift.at_most(lambda member: self._release(record, member[0], member[1], state), state.members)
+        self.queue.ring()
+
+    def ack(self, message_id: str, claim_id: str) -> None:
+        """The work is done: delete the message. One that is gone already is no error.
+
+        Raises ReceiptInvalid if the claim is not, or no longer, one of this message; MessageClaimed if somebody
+        else holds it; and the usual.
+        """
+        self.queue.allow('write')
+        if ids.is_id(message_id):
+            self.queue.with_generation(lambda record: self._ack(record, message_id, claim_id))
+
+    def _ack(self, record: Record, message_id: str, claim_id: str) -> None:
+        receipt = verify(self.engine.key, *self.queue.key, claim_id)
+        delivery = receipt.delivery
+        if receipt.mixed and receipt.message_id != message_id:
+            delivery, _ = self.queue.messages.last_claim(record, message_id)
+        there = self._read(self._container(record), message_id, delivery) if delivery else None
+        if there and there.claim == receipt.core and there.live(self.engine.clock()):
+            self.queue.messages.remove(record, message_id)
+        elif self.queue.messages.read(record, message_id, newest=True):
+            _, last = self.queue.messages.last_claim(record, message_id)
+            if last and last.live(self.engine.clock()):
+                raise MessageClaimed('Another claim holds the message.')
+            raise ReceiptInvalid('The claim does not hold this message, or holds it no longer.')
+
+    # -- claim objects --
+
+    def _container(self, record: Record) -> str:
+        return claims_container(self.queue.name, record.generation)
+
+    def _named(self, record: Record, claim_id: str) -> ClaimState:
+        """The state of a claim that runs, with its members. Raises ClaimNotFound."""
+        try:
+            receipt = verify(self.engine.key, *self.queue.key, claim_id)
+        except ReceiptInvalid:
+            raise ClaimNotFound('There is no such claim.') from None
+        response = self.swift.get(self._container(record), claim_name(receipt.message_id, receipt.delivery),
+                                  newest=True)
+        state = response and parse_claim_state(json.loads(response.body))
+        if state is None or state.claim != receipt.core or not state.live(self.engine.clock()):
+            raise ClaimNotFound('There is no such claim, or it has run out.')
+        return state
+
+    def _read(self, container: str, message_id: str, delivery: int) -> ClaimState | None:
+        """One delivery's claim without its members, as the newest of all replicas has it."""
+        response = self.swift.get(container, claim_name(message_id, delivery), newest=True, method='HEAD')
+        return response and _state(response)
+
+    def _write(self, record: Record, message_id: str, delivery: int, state: ClaimState, owner: str) -> bool:
+        """Overwrite a claim object of the claim ``owner``; False if it is another's by now."""
+        written = self.swift.store(
+            self._container(record), claim_name(message_id, delivery), state.content(), _headers(state),
+            self.engine.clock(), mine=lambda response: _state(response).claim == owner)
+        if written:
+            self.queue.head(record).learn(message_id, delivery, state)
+        return written
+
+    def _release(self, record: Record, message_id: str, delivery: int, state: ClaimState) -> None:
+        self._write(record, message_id, delivery, state.release(), state.claim)
+
+    def _claim(self, state: ClaimState, messages: list[Message]) -> Claim:
+        return Claim(self.queue.sign(state.claim), state.ttl, state.grace, state.renewed_at, state.expires_at,
+                     messages)
+
+
+def _headers(state: ClaimState) -> dict[str, str]:
+    etag = md5(state.content(), usedforsecurity=False).hexdigest()
+    return {CLAIM: state.header(), ROW: state.row(etag)}
+
+
+def _state(response: Response) -> ClaimState:
+    return parse_claim_header(response.headers[CLAIM.lower()])

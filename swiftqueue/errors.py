@@ -1,0 +1,61 @@
+"""What can go wrong, in the queue's own words.
+
+The engine raises these and nothing else; each door owns one table from them to its wire errors. Errors are coarse on
+purpose: there is a class of its own only where a caller would act differently.
+"""
+
+
+class QueueError(Exception):
+    """Root of everything the engine raises."""
+
+
+class Unauthorized(QueueError):
+    """The request carries no credentials that the cluster knows."""
+
+
+class Forbidden(QueueError):
+    """The credentials are good, the right is missing."""
+
+
+class NotFound(QueueError):
+    """What was asked for does not exist."""
+
+
+class QueueNotFound(NotFound):
+    """No queue of that name in this account."""
+
+
+class MessageNotFound(NotFound):
+    """No such message: never posted, acked, or past its ttl."""
+
+
+class ClaimNotFound(NotFound):
+    """No such claim: forged, released, or run out."""
+
+
+class AttributeNotFound(NotFound):
+    """The queue has no attribute of that name."""
+
+
+class MessageClaimed(QueueError):
+    """Somebody holds a claim on the message, and the caller did not show it."""
+
+
+class ReceiptInvalid(QueueError):
+    """The receipt is forged, stale, released, or of another message."""
+
+
+class Invalid(QueueError):
+    """The caller sent something that no retry will make right."""
+
+
+class TooLarge(Invalid):
+    """More bytes than a limit allows."""
+
+
+class QuotaExceeded(QueueError):
+    """The account or container quota of the cluster refuses more data."""
+
+
+class Unavailable(QueueError):
+    """The cluster could not do it now; the same request may work in a moment."""

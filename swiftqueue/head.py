@@ -1,0 +1,214 @@
+"""The head page: what one worker knows of a queue's oldest messages, shared by all its claimers for about a second.
+
+A listing is one random replica's view, late and out of order. So the page is only a list of candidates: what this
+worker itself did since (took, claimed, acked) stands over it, and the claim protocol decides about the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from eventlet.semaphore import Semaphore
+
+from swiftqueue import ids
+from swiftqueue.names import (
+    ClaimState,
+    Envelope,
+    decode_row,
+    message_name,
+    parse_claim,
+    parse_claim_state,
+    parse_envelope,
+    parse_message,
+)
+from swiftqueue.swift import LISTING_LIMIT, Swift
+
+PAGE = 200  # messages in one listing
+CLOCK_SKEW = 5  # seconds by which a proxy's clock may be ahead of ours
+KNOWN_SECONDS = 60  # how long our own doings stand over what listings say
+_SCAN = 50  # pages looked through before a claimer gets what was found so far
+
+Listing = Callable[..., list[dict[str, Any]]]
+
+
+@dataclass
+class Entry:
+    """One message of the page. ``delivery`` is the number of its last claim, 0 before the first."""
+
+    id: str
+    envelope: Envelope | None  # None where the row says nothing but the name
+    delivery: int = 0
+    claim: ClaimState | None = None  # of that delivery; None if not known
+    listed_at: float = 0  # before the listing that showed it
+    busy_until: float = 0  # somebody is at it; an instant, so that none is held back for ever
+    gone: bool = False  # acked or expired, as far as this worker knows
+    seen_at: float = 0  # when this worker last did something about it
+
+    @property
+    def keep_until(self) -> float:
+        """Until when the message is to be kept: its own expiry, or later if a claim asked for it."""
+        own = self.envelope.expires_at if self.envelope else 0
+        return max(own, self.claim.keep_until if self.claim else 0)
+
+    def free(self, now: float) -> bool:
+        """Whether a claimer may try for it."""
+        if now < self.busy_until or self.gone or (self.claim and self.claim.live(now)):
+            return False
+        if self.envelope is None:
+            return ids.available_at(self.id) <= now
+        return available(self.id, self.envelope, now) and now < self.keep_until
+
+
+def available(message_id: str, envelope: Envelope, now: float) -> bool:
+    """Only a delay makes a message wait; an id from a clock ahead of ours does not."""
+    return envelope.delay == 0 or ids.available_at(message_id) <= now
+
+
+@dataclass
+class Head:
+    """The page of one queue and generation."""
+
+    entries: dict[str, Entry] = field(default_factory=dict)  # by id, oldest first
+    listed_at: float = float('-inf')  # on the monotonic clock
+    complete: bool = False  # nothing comes after the last entry
+    bell: Any = None  # what the bell showed before the listing
+    known: dict[str, Entry] = field(default_factory=dict)  # what this worker did something about
+    lock: Semaphore = field(default_factory=Semaphore)
+
+    def stale(self) -> None:
+        """Look at Swift again before the next answer."""
+        self.listed_at = float('-inf')
+
+    def forget(self, message_id: str, now: float) -> None:
+        """The message is gone: offer it no more, whatever a late listing says."""
+        entry = self.entries.get(message_id) or self.known.get(message_id) or Entry(message_id, None)
+        entry.gone = True
+        self.note(entry, now)
+
+    def learn(self, message_id: str, delivery: int, claim: ClaimState) -> None:
+        """A claim that this worker just wrote; its row may be late."""
+        entry = self.entries.get(message_id) or self.known.get(message_id)
+        if entry and entry.delivery <= delivery:
+            entry.delivery, entry.claim = delivery, claim
+
+    def note(self, entry: Entry, now: float) -> None:
+        """Remember what was just done about the entry."""
+        entry.seen_at = now
+        self.known[entry.id] = entry
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a head page comes from."""
+
+    swift: Swift
+    messages: str  # container
+    claims: str  # container
+    seconds: float  # how long a page may be used
+    busy_seconds: float  # how long a claimer may be at an entry
+    bell: Callable[[], Any]
+    clock: Callable[[], float]
+    monotonic: Callable[[], float]
+
+
+def take(head: Head, count: int, source: Source) -> list[Entry]:
+    """Up to ``count`` candidates, oldest first, marked as busy; the caller notes what became of each."""
+    with head.lock:
+        age = source.monotonic() - head.listed_at
+        cached = age < 2 * source.seconds
+        if not cached:
+            _load(head, source)
+        found = list(_free(head, count, source.clock()))
+        # A page with nothing to offer may serve longer, since a bell tells of news.
+        if cached and (age >= source.seconds if found else source.bell() != head.bell):
+            _load(head, source)
+            found = list(_free(head, count, source.clock()))
+        pages = 1
+        while len(found) < count and not head.complete and pages < _SCAN:
+            _extend(head, source)
+            found = list(_free(head, count, source.clock()))
+            pages += 1
+        now = source.clock()
+        for entry in found:
+            entry.busy_until = now + source.busy_seconds
+            head.note(entry, now)
+        return found
+
+
+def _free(head: Head, count: int, now: float) -> Iterator[Entry]:
+    for entry in head.entries.values():
+        if count <= 0:
+            return
+        if entry.free(now):
+            count -= 1
+            yield entry
+
+
+def _load(head: Head, source: Source) -> None:
+    now = source.clock()
+    head.known = {entry.id: entry for entry in head.known.values()
+                  if now - entry.seen_at < KNOWN_SECONDS}
+    head.bell = source.bell()
+    listed_at = source.monotonic()
+    head.entries, head.complete = {}, False
+    _extend(head, source)
+    head.listed_at = listed_at
+
+
+def _extend(head: Head, source: Source) -> None:
+    """Append the next page. Delayed messages lie behind the end."""
+    listed_at = source.clock()
+    rows = source.swift.listing(
+        source.messages, marker=message_name(next(reversed(head.entries))) if head.entries else '',
+        end_marker=message_name(ids.floor(listed_at + CLOCK_SKEW)), limit=PAGE)
+    page = [read_row(row, listed_at) for row in rows]
+    note_claims(page, source.swift, source.claims)
+    head.entries.update((entry.id, _known(head, entry)) for entry in page)
+    head.complete = len(rows) < PAGE
+
+
+def _known(head: Head, entry: Entry) -> Entry:
+    """The entry we already know, unless the listing knows of a later delivery."""
+    known = head.known.get(entry.id)
+    if known is None or (known.delivery < entry.delivery and not known.gone):
+        return entry
+    if known.delivery == entry.delivery and entry.claim:
+        # The same delivery: its row may tell of a renewal or a release through another proxy.
+        if known.claim is None or entry.claim.renewed_at > known.claim.renewed_at or entry.claim.released:
+            known.claim = entry.claim
+    known.listed_at = entry.listed_at
+    known.envelope = known.envelope or entry.envelope
+    return known
+
+
+def read_row(row: dict[str, Any], listed_at: float = 0) -> Entry:
+    """The entry of a messages container's row, without its claims."""
+    value = decode_row(row['hash'])
+    return Entry(parse_message(row['name']), value and parse_envelope(value), listed_at=listed_at)
+
+
+def note_claims(page: list[Entry], swift: Swift, container: str) -> None:
+    """Fill in the last claim of each entry of a page that is in order of ids."""
+    if page:
+        claims = claims_between(swift, container, page[0].id, page[-1].id)
+        for entry in page:
+            entry.delivery, entry.claim = claims.get(entry.id, (0, None))
+
+
+def claims_between(swift: Swift, container: str, first_id: str, last_id: str,
+                   ) -> dict[str, tuple[int, ClaimState | None]]:
+    """Of every claimed message in that range of ids: its last delivery number and that claim's state."""
+    last: dict[str, tuple[int, ClaimState | None]] = {}
+    marker = message_name(first_id)
+    end_marker = message_name(last_id) + '\x01'  # right behind the claims of the last one
+    while True:
+        rows = swift.listing(container, marker=marker, end_marker=end_marker)
+        for row in rows:  # in order of their names, so later deliveries come last
+            message_id, delivery = parse_claim(row['name'])
+            value = decode_row(row['hash'])
+            last[message_id] = delivery, None if value is None else parse_claim_state(value)
+        if len(rows) < LISTING_LIMIT:
+            return last
+        marker = rows[-1]['name']

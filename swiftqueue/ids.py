@@ -1,0 +1,59 @@
+"""Message ids: UUID version 7, whose time is when the message becomes available.
+
+>>> available_at(floor(1700000000.25))
+1700000000.25
+>>> floor(1700000000) < floor(1700000000.001)
+True
+>>> is_id(floor(1700000000)), is_id('../etc/passwd')
+(True, False)
+
+The 12 bits after the version hold the fraction of the millisecond, so a tick is 1/4096 ms and ids of one process rise
+strictly, also within a millisecond and when its clock is set back.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+from collections.abc import Callable
+
+TICKS = 4096 * 1000  # per second
+_ID = re.compile(r'[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}')
+
+
+class Ids:
+    """The source of message ids of one process."""
+
+    def __init__(self, clock: Callable[[], float] = time.time,
+                 random_bits: Callable[[int], int] = secrets.randbits):
+        self.clock = clock
+        self.random_bits = random_bits
+        self.last = 0
+
+    def new(self, delay: int = 0) -> str:
+        """An id whose time is ``delay`` seconds from now; later calls with one delay sort later."""
+        self.last = max(self.last + 1, int(self.clock() * TICKS))
+        return _format(self.last + delay * TICKS, self.random_bits(62))
+
+
+def is_id(text: str) -> bool:
+    """Whether ``text`` is an id as :class:`Ids` writes them."""
+    return bool(_ID.fullmatch(text))
+
+
+def available_at(message_id: str) -> float:
+    """The instant from which the message may be handed out."""
+    digits = message_id.replace('-', '')
+    return (int(digits[:12], 16) * 4096 + int(digits[13:16], 16)) / TICKS
+
+
+def floor(instant: float) -> str:
+    """The smallest id of that instant: where a listing up to it ends."""
+    return _format(max(0, int(instant * TICKS)), 0)
+
+
+def _format(ticks: int, low: int) -> str:
+    milliseconds, fraction = divmod(ticks, 4096)
+    digits = f'{milliseconds:012x}7{fraction:03x}{1 << 63 | low:016x}'
+    return '-'.join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))

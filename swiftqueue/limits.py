@@ -1,0 +1,148 @@
+"""Every option of the filter, its default, and the checks that the doors share.
+
+The table in :class:`Options` is the only place that knows an option's name, type and default;
+``etc/proxy-server.conf-sample`` describes each and a test holds the two together.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from swiftqueue.errors import Invalid, TooLarge
+
+TRUE = ('true', '1', 'yes', 'on', 't', 'y')
+FALSE = ('false', '0', 'no', 'off', 'f', 'n')
+
+# Swift refuses header lines over 8192 bytes, and such a row would never arrive.
+MAX_INLINE = 7500
+
+_QUEUE = re.compile(r'[A-Za-z0-9_.-]{1,64}')
+
+
+class OptionError(ValueError):
+    """An option of the filter is unknown or has a bad value; the text names it."""
+
+
+def _integer(least: int, most: int):
+    def parse(text: str) -> int:
+        value = int(text)
+        if not least <= value <= most:
+            raise ValueError(f'not within {least} to {most}')
+        return value
+    return parse
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 3600:
+        raise ValueError('not within 0 to 3600 seconds')
+    return value
+
+
+def _boolean(text: str) -> bool:
+    if text.lower() in TRUE:
+        return True
+    if text.lower() in FALSE:
+        return False
+    raise ValueError('neither true nor false')
+
+
+def _one_of(*words: str):
+    def parse(text: str) -> str:
+        if text not in words:
+            raise ValueError('not one of ' + ', '.join(words))
+        return text
+    return parse
+
+
+def _option(default: Any, parse: Any) -> Any:
+    return field(default=default, metadata={'parse': parse})
+
+
+_BIG = 2 ** 31 - 1
+
+
+@dataclass(frozen=True)
+class Options:
+    """The operator's choices. Durations are seconds, sizes bytes."""
+
+    max_queues_per_page: int = _option(20, _integer(1, 1000))
+    max_messages_per_page: int = _option(20, _integer(1, 1000))
+    max_messages_per_claim_or_pop: int = _option(20, _integer(1, 100))
+    max_queue_metadata: int = _option(65536, _integer(1024, 65536))
+    max_messages_post_size: int = _option(262144, _integer(1024, 64 * 2 ** 20))
+    min_message_ttl: int = _option(60, _integer(1, _BIG))
+    max_message_ttl: int = _option(1209600, _integer(1, _BIG))
+    default_message_ttl: int = _option(3600, _integer(1, _BIG))
+    max_message_delay: int = _option(900, _integer(0, _BIG))
+    default_message_delay: int = _option(0, _integer(0, _BIG))
+    min_claim_ttl: int = _option(60, _integer(1, _BIG))
+    max_claim_ttl: int = _option(43200, _integer(1, _BIG))
+    default_claim_ttl: int = _option(300, _integer(1, _BIG))
+    min_claim_grace: int = _option(60, _integer(0, _BIG))
+    max_claim_grace: int = _option(43200, _integer(0, _BIG))
+    default_claim_grace: int = _option(60, _integer(0, _BIG))
+    max_wait: int = _option(20, _integer(0, 60))
+    inline_limit: int = _option(4096, _integer(0, MAX_INLINE))
+    head_seconds: float = _option(1.0, _seconds)
+    gate_seconds: int = _option(30, _integer(5, 300))
+    confirm_limit: float = _option(10.0, _seconds)
+    subrequests: int = _option(10, _integer(1, 100))
+    receipt_key: str = _option('', str)
+    signed_url_key: str = _option('', str)
+    message_delete_with_claim_id: bool = _option(False, _boolean)
+    enable_checksum: bool = _option(False, _boolean)
+    client_id_uuid_safe: str = _option('strict', _one_of('strict', 'off'))
+    reseller_prefix: str = _option('AUTH', str)
+    allow_anonymous: bool = _option(False, _boolean)
+
+    @classmethod
+    def from_conf(cls, conf: dict[str, str]) -> Options:
+        """Options from the filter's section. Raises :class:`OptionError` with the option's name."""
+        known = {option.name: option for option in fields(cls)}
+        values = {}
+        for name, text in conf.items():
+            if name not in known:
+                raise OptionError(f'swiftqueue: unknown option {name!r}')
+            try:
+                values[name] = known[name].metadata['parse'](str(text).strip())
+            except ValueError as error:
+                raise OptionError(f'swiftqueue: bad value for option {name!r}: {text!r} '
+                                  f'({error})') from None
+        options = cls(**values)
+        options._check_order()
+        return options
+
+    def _check_order(self) -> None:
+        for low, high in (('min_message_ttl', 'default_message_ttl'),
+                          ('default_message_ttl', 'max_message_ttl'),
+                          ('default_message_delay', 'max_message_delay'),
+                          ('min_claim_ttl', 'default_claim_ttl'),
+                          ('default_claim_ttl', 'max_claim_ttl'),
+                          ('min_claim_grace', 'default_claim_grace'),
+                          ('default_claim_grace', 'max_claim_grace'),
+                          ('confirm_limit', 'gate_seconds')):
+            if getattr(self, low) > getattr(self, high):
+                raise OptionError(f'swiftqueue: option {low!r} is greater than {high!r}')
+
+
+def check_queue_name(name: str) -> str:
+    """The name itself. Raises :class:`Invalid` unless it is 1 to 64 of letters, digits, ``_``, ``-``, ``.``."""
+    if not isinstance(name, str) or not _QUEUE.fullmatch(name) or name in ('.', '..'):
+        raise Invalid('Queue names are 1 to 64 letters, digits, underscores, dashes and dots.')
+    return name
+
+
+def check_integer(what: str, value: Any, least: int, most: int) -> int:
+    """The value itself. Raises :class:`Invalid` unless it is an int (no bool) within least to most."""
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise Invalid(f'{what} must be an integer from {least} to {most}.')
+    return value
+
+
+def check_size(what: str, size: int, most: int) -> None:
+    """Raises :class:`TooLarge` if ``size`` bytes are more than ``most``."""
+    if size > most:
+        raise TooLarge(f'{what} is larger than {most} bytes.')

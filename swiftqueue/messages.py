@@ -1,0 +1,288 @@
+"""Messages of one queue: post, list, get, delete, count.
+
+Posting stores one object per message and reports each by itself. Listing reads rows, which carry the small messages
+whole. Expiry is judged by the envelope, never by whether Swift has removed the object.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from hashlib import md5
+from typing import TYPE_CHECKING, Any
+
+from swiftqueue import ids
+from swiftqueue.errors import Invalid, MessageClaimed, QueueError
+from swiftqueue.head import CLOCK_SKEW, Entry, available, claims_between, note_claims, read_row
+from swiftqueue.limits import check_integer, check_size
+from swiftqueue.markers import Marker
+from swiftqueue.model import Message, NewMessage, Page, Posted, Stats
+from swiftqueue.names import (
+    ROW,
+    ClaimState,
+    Envelope,
+    Record,
+    claim_name,
+    claims_container,
+    message_name,
+    messages_container,
+    parse_envelope,
+)
+from swiftqueue.swift import LISTING_LIMIT
+
+if TYPE_CHECKING:
+    from swiftqueue.queues import Queue
+
+MAX_BATCH = 1000  # messages in one post
+_SCAN = 50  # pages looked through for one page of answers
+_MOST_ROWS = 1000  # in one of them
+
+
+def delete_at(instant: float) -> int:
+    """X-Delete-At for something to be kept until ``instant``: whole seconds, never early."""
+    return math.ceil(instant)
+
+
+class Messages:
+    """The messages of a queue, on behalf of one request."""
+
+    def __init__(self, queue: Queue):
+        self.queue = queue
+        self.engine = queue.engine
+        self.swift = queue.swift
+
+    # -- post --
+
+    def post(self, messages: list[NewMessage], client_id: str = '', *, size: int = 0) -> list[Posted]:
+        """Store the messages; what became of each, in their order.
+
+        ``size`` is that of the whole batch in bytes, held against the queue's limit. A delayed message's ttl
+        starts when it becomes available. Raises Invalid, TooLarge, QueueNotFound, Unauthorized, Forbidden,
+        Unavailable, before anything is stored.
+        """
+        self.queue.allow('write')
+        attributes = self.queue.record().attributes
+        options = self.engine.options
+        if not 1 <= len(messages) <= MAX_BATCH:
+            raise Invalid(f'A post takes 1 to {MAX_BATCH} messages.')
+        check_size('The messages', size,
+                   attributes.get('_max_messages_post_size') or options.max_messages_post_size)
+        batch = [self._new(message, attributes, client_id) for message in messages]
+        posted = self.swift.at_most(lambda new: self._post(*new), batch)
+        if any(one.error is None for one in posted):
+            self.queue.ring()
+        return posted
+
+    def _new(self, message: NewMessage, attributes: dict[str, Any], client_id: str) -> tuple[str, Envelope]:
+        options = self.engine.options
+        ttl = attributes.get('_default_message_ttl') or options.default_message_ttl
+        if message.ttl is not None:
+            ttl = check_integer('ttl', message.ttl, options.min_message_ttl, options.max_message_ttl)
+        delay = attributes.get('_default_message_delay') or options.default_message_delay
+        if message.delay is not None:
+            delay = check_integer('delay', message.delay, 0, options.max_message_delay)
+        message_id = self.engine.ids.new(delay)
+        available_at = ids.available_at(message_id)
+        return message_id, Envelope(
+            body=message.body, created_at=available_at - delay, ttl=ttl, delay=delay,
+            expires_at=available_at + ttl, client_id=client_id, attributes=message.attributes or {})
+
+    def _post(self, message_id: str, envelope: Envelope) -> Posted:
+        try:
+            self.queue.with_generation(
+                lambda record: self.store(record, message_id, envelope, envelope.created_at))
+        except QueueError as error:
+            return Posted(message_id, error)
+        return Posted(message_id)
+
+    def store(self, record: Record, message_id: str, envelope: Envelope, timestamp: float) -> None:
+        """Store one message. With one timestamp, a repeated store never brings back what was acked since."""
+        content = envelope.content()
+        headers = {'X-Delete-At': str(delete_at(envelope.expires_at)),
+                   ROW: envelope.row(md5(content, usedforsecurity=False).hexdigest(),
+                                     self.engine.inline_limit)}
+        self.swift.store(messages_container(self.queue.name, record.generation),
+                         message_name(message_id), content, headers, timestamp)
+
+    # -- read --
+
+    def list(self, marker: str | None = None, limit: int | None = None, *, client_id: str | None = None,
+             include_claimed: bool = False, include_delayed: bool = False) -> Page:
+        """A page of messages, oldest first, that come after the marker.
+
+        ``client_id``: leave out this client's own. The page's marker is never None, so that a reader can come
+        back for what is posted later. Raises Invalid, QueueNotFound, Unauthorized, Forbidden, Unavailable.
+        """
+        self.queue.allow('read')
+        most = self.engine.options.max_messages_per_page
+        limit = min(10, most) if limit is None else check_integer('limit', limit, 1, most)
+        position = Marker.parse(marker)
+        if position is None:
+            return Page([])
+        return self.queue.with_generation(
+            lambda record: self._list(record, position, limit, client_id, include_claimed, include_delayed))
+
+    def _list(self, record: Record, position: Marker, limit: int, client_id: str | None,
+              include_claimed: bool, include_delayed: bool) -> Page:
+        found: list[Entry] = []
+        done: list[str] = []
+        scan_from, asked = position.start, limit + len(position.seen)
+        for _ in range(_SCAN):
+            now = self.engine.clock()
+            page = self._entries(record, scan_from, asked, now if not include_delayed else None,
+                                 with_claims=not include_claimed)
+            for entry in page:
+                if len(found) == limit:
+                    break
+                if position.has(entry.id):
+                    continue
+                if entry.envelope is None or now >= entry.keep_until:
+                    done.append(entry.id)
+                elif include_delayed or available(entry.id, entry.envelope, now):
+                    done.append(entry.id)
+                    own = client_id is not None and entry.envelope.client_id == client_id
+                    if not own and not (entry.claim and entry.claim.live(now)):
+                        found.append(entry)
+            if len(found) == limit or len(page) < asked:
+                break
+            scan_from, asked = page[-1].id, min(2 * asked, _MOST_ROWS)
+        messages = self.swift.at_most(lambda entry: self._complete(record, entry), found)
+        return Page([message for message in messages if message], str(position.after(done, now)))
+
+    def _entries(self, record: Record, after: str, limit: int, until: float | None, *,
+                 with_claims: bool) -> list[Entry]:
+        """One page of rows as entries; ``until`` leaves out what a delay keeps back beyond that instant."""
+        messages = messages_container(self.queue.name, record.generation)
+        rows = self.swift.listing(
+            messages, limit=limit, marker=message_name(after) if after else '',
+            end_marker=message_name(ids.floor(until + CLOCK_SKEW)) if until is not None else '')
+        entries = [read_row(row) for row in rows]
+        if with_claims:
+            note_claims(entries, self.swift, claims_container(self.queue.name, record.generation))
+        for entry, response in zip(
+                plain := [entry for entry in entries if entry.envelope is None],
+                self.swift.at_most(lambda entry: self.swift.get(messages, message_name(entry.id)), plain),
+                strict=True):
+            entry.envelope = response and parse_envelope(json.loads(response.body))
+        return entries
+
+    def _complete(self, record: Record, entry: Entry) -> Message | None:
+        """The message of a row, from its object where the row did not hold it whole."""
+        envelope = entry.envelope
+        if envelope is not None and not envelope.complete:
+            envelope = self.read(record, entry.id)
+        return envelope and self.message(entry.id, envelope, entry.claim, entry.delivery)
+
+    def read(self, record: Record, message_id: str, *, newest: bool = False) -> Envelope | None:
+        """The stored message, None if it was acked or has expired."""
+        response = self.swift.get(messages_container(self.queue.name, record.generation),
+                                  message_name(message_id), newest=newest)
+        return response and parse_envelope(json.loads(response.body))
+
+    def message(self, message_id: str, envelope: Envelope, claim: ClaimState | None = None,
+                deliveries: int = 0) -> Message:
+        """What a caller sees of it."""
+        live = claim is not None and claim.live(self.engine.clock())
+        return Message(
+            id=message_id, body=envelope.body, ttl=envelope.ttl, delay=envelope.delay,
+            created_at=envelope.created_at, available_at=ids.available_at(message_id),
+            expires_at=envelope.expires_at, client_id=envelope.client_id, attributes=envelope.attributes,
+            claim_id=self.queue.sign(claim.claim) if live else None, deliveries=deliveries)
+
+    def get(self, message_ids: list[str]) -> list[Message]:
+        """Those of the messages that are there, in the order asked for.
+
+        Raises QueueNotFound, Unauthorized, Forbidden, Unavailable.
+        """
+        self.queue.allow('read')
+        wanted = [each for each in dict.fromkeys(message_ids) if ids.is_id(each)]
+        return self.queue.with_generation(lambda record: [
+            message for message in self.swift.at_most(lambda each: self._get(record, each), wanted) if message])
+
+    def _get(self, record: Record, message_id: str) -> Message | None:
+        envelope = self.read(record, message_id)
+        if envelope is None:
+            return None
+        delivery, claim = self.last_claim(record, message_id)
+        return self.message(message_id, envelope, claim, delivery)
+
+    def last_claim(self, record: Record, message_id: str) -> tuple[int, ClaimState | None]:
+        """The message's last delivery number and what its row says of that claim; (0, None) before the first."""
+        claims = claims_between(self.swift, claims_container(self.queue.name, record.generation),
+                                message_id, message_id)
+        return claims.get(message_id, (0, None))
+
+    # -- delete --
+
+    def delete(self, message_ids: list[str]) -> None:
+        """Delete messages without a receipt, claimed or not; what is not there is no error.
+
+        Raises QueueNotFound, Unauthorized, Forbidden, Unavailable; then some may be deleted, and the same call
+        may be made again.
+        """
+        self.queue.allow('write')
+        wanted = [each for each in dict.fromkeys(message_ids) if ids.is_id(each)]
+        record = self.queue.record()
+        for message_id in wanted:
+            self._keep_claimers_out(record, message_id)
+        for error in self.remove_all(record, wanted):
+            if error:
+                raise error
+
+    def remove_all(self, record: Record, message_ids: list[str]) -> list[QueueError | None]:
+        """:meth:`remove` of each, and what went wrong with it."""
+        def attempt(message_id: str) -> QueueError | None:
+            try:
+                self.remove(record, message_id)
+            except QueueError as error:
+                return error
+            return None
+        return self.swift.at_most(attempt, message_ids)
+
+    def _keep_claimers_out(self, record: Record, message_id: str) -> None:
+        """A first claim does not read the message, so one made from a page listed a second ago would succeed."""
+        self.swift.cache.enter_gate(claims_container(self.queue.name, record.generation),
+                                    claim_name(message_id, 1), self.engine.options.gate_seconds)
+
+    def delete_unclaimed(self, message_id: str) -> None:
+        """Delete a message unless somebody holds it. Raises MessageClaimed, and what :meth:`delete` raises."""
+        self.queue.allow('write')
+        if ids.is_id(message_id):
+            self.queue.with_generation(lambda record: self._delete_unclaimed(record, message_id))
+
+    def _delete_unclaimed(self, record: Record, message_id: str) -> None:
+        _, claim = self.last_claim(record, message_id)
+        if claim and claim.live(self.engine.clock()):
+            raise MessageClaimed('The message is claimed; its claim id is needed to delete it.')
+        self._keep_claimers_out(record, message_id)
+        self.remove(record, message_id)
+
+    def remove(self, record: Record, message_id: str) -> None:
+        """The end of a message. Only for who has the right to: it leaves a tombstone whatever is there."""
+        self.swift.delete(messages_container(self.queue.name, record.generation), message_name(message_id))
+        self.queue.head(record).forget(message_id, self.engine.clock())
+
+    # -- count --
+
+    def stats(self) -> Stats:
+        """Counts of what is neither acked nor expired."""
+        return self.queue.with_generation(self._stats)
+
+    def _stats(self, record: Record) -> Stats:
+        now = self.engine.clock()
+        total = claimed = delayed = 0
+        oldest = newest = None
+        after, page = '', None
+        while page is None or len(page) == LISTING_LIMIT:
+            page = self._entries(record, after, LISTING_LIMIT, None, with_claims=True)
+            for entry in page:
+                if entry.envelope is None or now >= entry.keep_until:
+                    continue
+                total += 1
+                claimed += bool(entry.claim and entry.claim.live(now))
+                delayed += not available(entry.id, entry.envelope, now)
+                oldest, newest = oldest or entry, entry
+            after = page[-1].id if page else ''
+        return Stats(total, claimed, delayed, *(
+            entry and self.message(entry.id, entry.envelope, entry.claim, entry.delivery)
+            for entry in (oldest, newest)))

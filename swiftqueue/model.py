@@ -1,0 +1,80 @@
+"""The values that cross the engine's border. Durations are seconds; instants end in ``_at`` and are Unix times."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class NewMessage:
+    """A message to post. ``ttl`` and ``delay`` of None take the queue's defaults."""
+
+    body: Any
+    ttl: int | None = None
+    delay: int | None = None
+    attributes: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Message:
+    """A message as a reader or a claimer sees it."""
+
+    id: str
+    body: Any
+    ttl: int
+    delay: int
+    created_at: float
+    available_at: float
+    expires_at: float
+    client_id: str
+    attributes: dict[str, Any] = field(default_factory=dict)
+    claim_id: str | None = None  # of the claim that holds it now
+    deliveries: int = 0
+
+
+@dataclass(frozen=True)
+class Posted:
+    """What became of one message of a batch: stored if ``error`` is None."""
+
+    id: str
+    error: Exception | None = None
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Messages handed to one holder until ``expires_at``; ``id`` is the receipt for all of them."""
+
+    id: str
+    ttl: int
+    grace: int
+    renewed_at: float
+    expires_at: float
+    messages: list[Message]
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page of a listing; ``marker`` continues after it and is None at a listing's end."""
+
+    items: list[Any]
+    marker: str | None = None
+
+
+@dataclass(frozen=True)
+class QueueInfo:
+    """A queue and the attributes set on it."""
+
+    name: str
+    attributes: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Stats:
+    """Counts of one queue now. ``total`` = claimed + delayed + available ones."""
+
+    total: int
+    claimed: int
+    delayed: int
+    oldest: Message | None
+    newest: Message | None

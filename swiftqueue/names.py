@@ -1,0 +1,265 @@
+r"""Every name and format that swiftqueue stores in Swift. Nothing else knows them.
+
+All containers are in the tenant's account and in Swift's reserved namespace: parts joined by NUL bytes, led by one.
+
+============================================  ==================================================
+container                                     holds
+============================================  ==================================================
+``\0queue\0NAME``                             no objects; the queue's record, as sysmeta
+``\0messages\0NAME\0GENERATION\0SHARD``       ``\0ID``: one object per message
+``\0claims\0NAME\0GENERATION\0SHARD``         ``\0ID\0NNNNNN``: one object per delivery, from 1
+============================================  ==================================================
+
+A *row* is what a container listing shows of an object. Its etag carries, after the real one, what a reader would
+otherwise have to GET: ``<md5>; mq=<base64url of JSON>``.
+
+>>> messages_container('jobs', 'g1')
+'\x00messages\x00jobs\x00g1\x000'
+>>> parse_container(messages_container('jobs', 'g1'))
+('messages', 'jobs', 'g1')
+>>> claim_name('ID', 2)
+'\x00ID\x00000002'
+>>> parse_claim(claim_name('ID', 2))
+('ID', 2)
+>>> decode_row(encode_row('abc', {'x': 1}))
+{'x': 1}
+>>> decode_row('d41d8cd98f00b204e9800998ecf8427e') is None
+True
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import zlib
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from swiftqueue.errors import TooLarge
+
+NUL = '\x00'
+
+GENERATION = 'X-Container-Sysmeta-Swiftqueue-Generation'
+ATTRIBUTES = 'X-Container-Sysmeta-Swiftqueue-Attributes-'
+ENDED = 'X-Container-Sysmeta-Swiftqueue-Ended'
+CLAIM = 'X-Object-Sysmeta-Swiftqueue-Claim'
+ROW = 'X-Backend-Container-Update-Override-Etag'
+
+# Attributes are spread over header lines that Swift accepts (8192 bytes each, 65536 in all).
+_LINES = 7
+_LINE = 7500
+
+
+def _join(*parts: str) -> str:
+    return NUL + NUL.join(parts)
+
+
+def queue_container(queue: str = '') -> str:
+    """The container of the queue's record; without a queue, the prefix of all of them."""
+    return _join('queue', queue)
+
+
+def messages_container(queue: str, generation: str | None = None, shard: int = 0) -> str:
+    """The container of one shard's messages; without a generation, the prefix of all of the queue's."""
+    if generation is None:
+        return _join('messages', queue, '')
+    return _join('messages', queue, generation, str(shard))
+
+
+def claims_container(queue: str, generation: str, shard: int = 0) -> str:
+    return _join('claims', queue, generation, str(shard))
+
+
+def parse_container(container: str) -> tuple[str, str, str] | None:
+    """(kind, queue, generation) of a container of ours, '' for no generation; None for any other."""
+    parts = container.split(NUL)
+    if len(parts) == 3 and parts[:2] == ['', 'queue']:
+        return 'queue', parts[2], ''
+    if len(parts) == 5 and parts[0] == '' and parts[1] in ('messages', 'claims'):
+        return parts[1], parts[2], parts[3]
+    return None
+
+
+def message_name(message_id: str) -> str:
+    return _join(message_id)
+
+
+def claim_name(message_id: str, delivery: int) -> str:
+    return _join(message_id, f'{delivery:06d}')
+
+
+def parse_message(name: str) -> str:
+    """The id of the message object of that name."""
+    return name[1:]
+
+
+def parse_claim(name: str) -> tuple[str, int]:
+    """(message id, delivery number) of the claim object of that name."""
+    _, message_id, delivery = name.split(NUL)
+    return message_id, int(delivery)
+
+
+# -- rows ------------------------------------------------------------------------------------------
+
+def to_json(value: Any) -> bytes:
+    """Compact ASCII JSON, so that whatever a client wrote can travel in a header."""
+    return json.dumps(value, separators=(',', ':')).encode('ascii')
+
+
+def encode_text(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b'=').decode('ascii')
+
+
+def decode_text(text: str) -> bytes:
+    """Raises ValueError for anything that :func:`encode_text` does not write."""
+    data = base64.b64decode(text + '=' * (-len(text) % 4), altchars=b'-_', validate=True)
+    if encode_text(data) != text:
+        raise ValueError('not canonical base64')
+    return data
+
+
+def encode_row(etag: str, value: dict[str, Any]) -> str:
+    return f'{etag}; mq={encode_text(to_json(value))}'
+
+
+def decode_row(etag: str) -> dict[str, Any] | None:
+    """What the row carries; None where Swift, an erasure-coded policy or encryption wrote it plain."""
+    _, found, text = etag.partition('; mq=')
+    if not found:
+        return None
+    return json.loads(decode_text(text.partition(';')[0]))
+
+
+# -- the message's envelope ------------------------------------------------------------------------
+
+@dataclass(frozen=True)
+class Envelope:
+    """A message as stored: the object's content, and its row if it fits. ``delay`` is in the id's time too."""
+
+    body: Any
+    created_at: float
+    ttl: int
+    delay: int
+    expires_at: float
+    client_id: str = ''
+    attributes: dict[str, Any] = field(default_factory=dict)
+    complete: bool = True  # False: a row whose body did not fit
+
+    def content(self) -> bytes:
+        return to_json(self._json())
+
+    def row(self, etag: str, limit: int) -> str:
+        """The row, without the body if it would take more than ``limit`` bytes."""
+        row = encode_row(etag, self._json())
+        if len(row) <= limit:
+            return row
+        small = {key: value for key, value in self._json().items()
+                 if key not in ('body', 'attributes')}
+        return encode_row(etag, small)
+
+    def _json(self) -> dict[str, Any]:
+        value = {'body': self.body, 'created_at': self.created_at, 'ttl': self.ttl, 'delay': self.delay,
+                 'expires_at': self.expires_at, 'client_id': self.client_id}
+        if self.attributes:
+            value['attributes'] = self.attributes
+        return value
+
+
+def parse_envelope(value: dict[str, Any]) -> Envelope:
+    """The envelope from a message's content or row; keys that a later version adds are passed over."""
+    return Envelope(
+        body=value.get('body'), created_at=value['created_at'], ttl=value['ttl'],
+        delay=value['delay'], expires_at=value['expires_at'], client_id=value['client_id'],
+        attributes=value.get('attributes', {}), complete='body' in value)
+
+
+# -- the claim -------------------------------------------------------------------------------------
+
+@dataclass(frozen=True)
+class ClaimState:
+    """One delivery of one message, as its claim object says.
+
+    ``claim`` is the receipt of the whole claim without its signature; ``keep_until`` is how long the message is kept
+    for the holder, whatever its ttl. ``members`` (only in the content of the object that the claim id names) are
+    ``[message id, delivery number, instant at which the message object expires]``.
+    """
+
+    claim: str
+    ttl: int
+    grace: int
+    renewed_at: float
+    expires_at: float
+    keep_until: float
+    released: bool = False
+    members: tuple[tuple[str, int, int], ...] = ()
+
+    def live(self, now: float) -> bool:
+        return not self.released and now < self.expires_at
+
+    def content(self) -> bytes:
+        return to_json(self._json() | {'members': [list(member) for member in self.members]})
+
+    def row(self, etag: str) -> str:
+        return encode_row(etag, self._json())
+
+    def header(self) -> str:
+        """The value of the object's sysmeta header :data:`CLAIM`, for a HEAD."""
+        return encode_text(to_json(self._json()))
+
+    def release(self) -> ClaimState:
+        return replace(self, released=True)
+
+    def _json(self) -> dict[str, Any]:
+        return {'claim': self.claim, 'ttl': self.ttl, 'grace': self.grace,
+                'renewed_at': self.renewed_at, 'expires_at': self.expires_at,
+                'keep_until': self.keep_until, 'released': self.released}
+
+
+def parse_claim_state(value: dict[str, Any]) -> ClaimState:
+    """The state from a claim's content, row or header."""
+    return ClaimState(
+        claim=value['claim'], ttl=value['ttl'], grace=value['grace'],
+        renewed_at=value['renewed_at'], expires_at=value['expires_at'],
+        keep_until=value['keep_until'], released=value['released'],
+        members=tuple((member[0], member[1], member[2]) for member in value.get('members', ())))
+
+
+def parse_claim_header(text: str) -> ClaimState:
+    return parse_claim_state(json.loads(decode_text(text)))
+
+
+# -- the queue's record ----------------------------------------------------------------------------
+
+@dataclass(frozen=True)
+class Record:
+    """A queue as its record container says.
+
+    Messages posted before ``purged_at`` in any other generation are dead; later ones came through a proxy
+    that had not heard of the change, and belong to this generation.
+    """
+
+    generation: str
+    purged_at: float
+    attributes: dict[str, Any]
+
+    def headers(self) -> dict[str, str]:
+        """The sysmeta headers that store the record. Raises TooLarge if the attributes do not fit."""
+        generation = {'generation': self.generation, 'purged_at': self.purged_at}
+        text = encode_text(zlib.compress(to_json(self.attributes)))
+        lines = [text[start:start + _LINE] for start in range(0, len(text), _LINE)]
+        if len(lines) > _LINES:
+            raise TooLarge(f'Queue metadata is larger than {_LINES * _LINE} bytes after compression.')
+        lines += [''] * (_LINES - len(lines))  # an empty value removes what an earlier, longer record left
+        return {GENERATION: to_json(generation).decode('ascii'),
+                **{f'{ATTRIBUTES}{number}': line for number, line in enumerate(lines)}}
+
+
+def parse_record(headers: dict[str, str]) -> Record | None:
+    """The record from a container's response headers (names in lower case); None if there is none."""
+    generation = headers.get(GENERATION.lower())
+    if not generation:
+        return None
+    value = json.loads(generation)
+    text = ''.join(headers.get(f'{ATTRIBUTES}{number}'.lower(), '') for number in range(_LINES))
+    return Record(generation=value['generation'], purged_at=value['purged_at'],
+                  attributes=json.loads(zlib.decompress(decode_text(text))))

@@ -1,0 +1,340 @@
+"""Accounts and queues: what exists, with which attributes, in which generation.
+
+A queue exists while its record container does. Its messages live in the containers of one *generation*; purging or
+re-creating the queue names a new one, and the old containers are the janitor's.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+import eventlet
+
+from swiftqueue import attributes as queue_attributes
+from swiftqueue.claims import Claims
+from swiftqueue.errors import Forbidden, Invalid, QueueError, QueueNotFound, Unavailable
+from swiftqueue.head import Head
+from swiftqueue.ids import Ids
+from swiftqueue.limits import Options, check_integer, check_queue_name, check_size
+from swiftqueue.messages import Messages
+from swiftqueue.model import Page, QueueInfo, Stats
+from swiftqueue.names import (
+    ENDED,
+    Record,
+    claims_container,
+    messages_container,
+    parse_container,
+    parse_record,
+    queue_container,
+    to_json,
+)
+from swiftqueue.receipts import sign
+from swiftqueue.swift import GenerationGone, Swift
+
+RECORD_SECONDS = 2  # how long a worker may act on a record it has read
+CREATION_WINDOW = 60  # two proxies that create one queue within it keep each other's messages
+_CACHED_QUEUES = 10000
+
+READ, WRITE, OWNER = 'read', 'write', 'owner'
+_METHODS = {READ: 'GET', WRITE: 'PUT', OWNER: 'PUT'}
+
+Result = TypeVar('Result')
+
+
+class Engine:
+    """What one proxy process knows and all its requests share. Time and chance come in from outside."""
+
+    def __init__(self, options: Options, key: bytes, *, encrypted: bool = False,
+                 clock: Callable[[], float] = time.time,
+                 monotonic: Callable[[], float] = time.monotonic,
+                 sleep: Callable[[float], None] = eventlet.sleep,
+                 random_bits: Callable[[int], int] = secrets.randbits,
+                 token_bytes: Callable[[int], bytes] = secrets.token_bytes):
+        self.options = options
+        self.key = key  # signs receipts
+        self.encrypted = encrypted  # objects are encrypted below us, so rows must not show bodies
+        self.clock = clock
+        self.monotonic = monotonic
+        self.token_bytes = token_bytes
+        self.ids = Ids(clock, random_bits)
+        self.sleep = sleep
+        self.records: OrderedDict[tuple[str, str], _CachedRecord] = OrderedDict()
+        self.heads: OrderedDict[tuple[str, str, str], Head] = OrderedDict()
+
+    @property
+    def inline_limit(self) -> int:
+        return 0 if self.encrypted else self.options.inline_limit
+
+
+@dataclass(frozen=True)
+class _CachedRecord:
+    record: Record
+    read_at: float  # on the monotonic clock
+    epoch: str | None
+
+
+class Account:
+    """The queues of one account, on behalf of one request."""
+
+    def __init__(self, engine: Engine, swift: Swift):
+        self.engine = engine
+        self.swift = swift
+
+    def queue(self, name: str) -> Queue:
+        """The queue of that name, whether it exists or not. Raises Invalid for a name that none can have."""
+        return Queue(self, check_queue_name(name))
+
+    def queues(self, marker: str = '', limit: int | None = None, *, detailed: bool = False,
+               name: str = '', metadata: dict[str, str] | None = None) -> Page:
+        """A page of queues in order of their names, after ``marker``.
+
+        ``name`` keeps those whose name contains it, ``metadata`` those whose attributes have these values
+        (compared as text). Raises Invalid, Unauthorized, Forbidden, Unavailable.
+        """
+        self.swift.authorize('GET', '')
+        most = self.engine.options.max_queues_per_page
+        limit = min(10, most) if limit is None else check_integer('limit', limit, 1, most)
+        found: list[QueueInfo] = []
+        while len(found) < limit:
+            names = self._names(marker, limit if not (name or metadata) else 1000)
+            if not names:
+                return Page(found)
+            marker = names[-1]
+            kept = [each for each in names if name in each]
+            infos = [QueueInfo(each, {}) for each in kept]
+            if detailed or metadata:
+                infos = [info for info in self.swift.at_most(self._info, kept) if info]
+            found += [info for info in infos if all(
+                _as_text(info.attributes.get(key)) == value for key, value in (metadata or {}).items())]
+        return Page(found[:limit], found[:limit][-1].name)
+
+    def count(self) -> int:
+        """How many queues there are. Raises Unauthorized, Forbidden, Unavailable."""
+        self.swift.authorize('GET', '')
+        total, marker = 0, ''
+        while names := self._names(marker, 10000):
+            total, marker = total + len(names), names[-1]
+        return total
+
+    def _names(self, marker: str, limit: int) -> list[str]:
+        rows = self.swift.listing(prefix=queue_container(), marker=queue_container(marker) if marker else '',
+                                  limit=limit)
+        return [parse_container(row['name'])[1] for row in rows]
+
+    def _info(self, name: str) -> QueueInfo | None:
+        record = self.queue(name).read_record()
+        return record and QueueInfo(name, queue_attributes.effective(record.attributes, self.engine.options))
+
+
+class Queue:
+    """One queue, on behalf of one request. Its messages and claims hang on it."""
+
+    def __init__(self, account: Account, name: str):
+        self.account = account
+        self.engine = account.engine
+        self.swift = account.swift
+        self.name = name
+        self.key = (self.swift.account, name)
+        self.messages = Messages(self)
+        self.claims = Claims(self)
+
+    # -- rights --
+
+    def allow(self, right: str) -> None:
+        """Raises Unauthorized or Forbidden unless the account or the queue's ACL grants the right."""
+        try:
+            self.swift.authorize(_METHODS[right], self.name)
+        except QueueError:
+            acl = None
+            if right != OWNER:
+                record = self.read_record()
+                acl = record and record.attributes.get(f'_{right}_acl')
+            if not acl:
+                raise
+            self.swift.authorize(_METHODS[right], self.name, acl)
+
+    # -- the record --
+
+    def read_record(self) -> Record | None:
+        """The record as Swift has it now; None if there is no such queue."""
+        engine = self.engine
+        epoch = self._epoch()
+        read_at = engine.monotonic()
+        headers = self.swift.head_container(queue_container(self.name))
+        record = parse_record(headers) if headers else None
+        if record is None:
+            engine.records.pop(self.key, None)
+        else:
+            engine.records[self.key] = _CachedRecord(record, read_at, epoch)
+            while len(engine.records) > _CACHED_QUEUES:
+                engine.records.popitem(last=False)
+        return record
+
+    def record(self) -> Record:
+        """The record, at most RECORD_SECONDS old. Raises QueueNotFound."""
+        cached = self.engine.records.get(self.key)
+        if cached and self.engine.monotonic() - cached.read_at < RECORD_SECONDS \
+                and cached.epoch == self._epoch():
+            return cached.record
+        record = self.read_record()
+        if record is None:
+            raise QueueNotFound(f'There is no queue {self.name}.')
+        return record
+
+    def _epoch(self) -> str | None:
+        """Changes with the record, where memcached carries the news between proxies."""
+        return self.swift.cache.epoch(self.name)
+
+    def _changed(self) -> None:
+        self.engine.records.pop(self.key, None)
+        self.swift.cache.set_epoch(self.name, self.engine.token_bytes(8).hex())
+
+    def with_generation(self, work: Callable[[Record], Result]) -> Result:
+        """``work`` on the current record, once more if the one we knew was out of date."""
+        try:
+            return work(self.record())
+        except GenerationGone:
+            self.engine.records.pop(self.key, None)
+            try:
+                return work(self.record())
+            except GenerationGone:
+                raise Unavailable('The queue is being changed.') from None
+
+    # -- verbs --
+
+    def create(self, attributes: dict[str, Any] | None = None) -> bool:
+        """Whether the queue is new; one that exists is left as it is.
+
+        Raises Invalid, TooLarge, QuotaExceeded, Unauthorized, Forbidden, Unavailable.
+        """
+        self.allow(OWNER)
+        return self.ensure(attributes or {})
+
+    def ensure(self, attributes: dict[str, Any]) -> bool:
+        """:meth:`create` for the engine's own need of a queue, such as a dead-letter queue."""
+        self._check(attributes)
+        if self.read_record():
+            return False
+        now = self.engine.clock()
+        record = Record(self._new_generation(), now - CREATION_WINDOW, attributes)
+        self._begin(record)
+        new = self.swift.put_container(queue_container(self.name), record.headers())
+        self._changed()
+        return new
+
+    def attributes(self) -> dict[str, Any]:
+        """All attributes, defaults filled in. Raises QueueNotFound, Unauthorized, Forbidden, Unavailable."""
+        self.allow(READ)
+        record = self.read_record()
+        if record is None:
+            raise QueueNotFound(f'There is no queue {self.name}.')
+        return self._shown(record.attributes)
+
+    def configure(self, change: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any]:
+        """Store what ``change`` makes of the attributes (those set, without defaults).
+
+        Two changes at once: the later one stands. Returns and raises as :meth:`attributes`, and Invalid.
+        """
+        self.allow(OWNER)
+        record = self.read_record()
+        if record is None:
+            raise QueueNotFound(f'There is no queue {self.name}.')
+        attributes = {name: value for name, value in change(dict(record.attributes)).items()
+                      if value is not None or name not in queue_attributes.defaults(self.engine.options)}
+        self._check(attributes)
+        self._write(replace(record, attributes=attributes))
+        return self._shown(attributes)
+
+    def stats(self) -> Stats:
+        """Counts, exact as far as listings are. Raises QueueNotFound, Unauthorized, Forbidden, Unavailable."""
+        self.allow(READ)
+        return self.messages.stats()
+
+    def purge(self) -> None:
+        """Drop every message and claim there is now. Raises QueueNotFound and the usual."""
+        self.allow(OWNER)
+        record = self.read_record()
+        if record is None:
+            raise QueueNotFound(f'There is no queue {self.name}.')
+        now = self.engine.clock()
+        fresh = replace(record, generation=self._new_generation(), purged_at=now)
+        self._begin(fresh)
+        self._write(fresh)
+        self.ring()
+
+    def delete(self) -> None:
+        """Delete the queue and all in it; none of that name is fine too.
+
+        The messages containers are marked before the record goes, because the janitor removes nothing for
+        want of a record: a replica that lost the record must not cost the messages.
+        """
+        self.allow(OWNER)
+        if self.read_record() is not None:
+            ended = {ENDED: f'{self.engine.clock():.5f}'}
+            rows = self.swift.listing(prefix=messages_container(self.name))
+            self.swift.at_most(lambda row: self.swift.post_container(row['name'], ended), rows)
+            self.swift.delete_container(queue_container(self.name))
+            self._changed()
+
+    def head(self, record: Record) -> Head:
+        """What this worker knows of the queue's oldest messages."""
+        heads, key = self.engine.heads, (*self.key, record.generation)
+        if key not in heads:
+            heads[key] = Head()
+            while len(heads) > _CACHED_QUEUES:
+                heads.popitem(last=False)
+        heads.move_to_end(key)
+        return heads[key]
+
+    def ring(self) -> None:
+        """Tell whoever looks for messages of this queue to look again."""
+        cached = self.engine.records.get(self.key)
+        if cached:
+            self.head(cached.record).stale()
+        self.swift.cache.ring_bell(self.name)
+
+    def sign(self, core: str) -> str:
+        """The claim id to give out for a stored claim."""
+        return sign(self.engine.key, *self.key, core)
+
+    # -- inside --
+
+    def _new_generation(self) -> str:
+        return f'{int(self.engine.clock() * 1000):011x}-{self.engine.token_bytes(4).hex()}'
+
+    def _begin(self, record: Record) -> None:
+        """The generation's containers, before the record says that they exist."""
+        self.swift.at_most(self.swift.put_container, [messages_container(self.name, record.generation),
+                                                      claims_container(self.name, record.generation)])
+
+    def _write(self, record: Record) -> None:
+        if not self.swift.post_container(queue_container(self.name), record.headers()):
+            raise QueueNotFound(f'There is no queue {self.name}.')
+        self._changed()
+
+    def _check(self, attributes: dict[str, Any]) -> None:
+        if not isinstance(attributes, dict):
+            raise Invalid('Queue metadata must be an object.')
+        options = self.engine.options
+        check_size('Queue metadata', len(to_json(attributes)), options.max_queue_metadata)
+        queue_attributes.check(attributes, self.name, options, encrypted=self.engine.encrypted)
+        for right in ('read', 'write'):
+            self.swift.check_acl(right, attributes.get(f'_{right}_acl'))
+
+    def _shown(self, attributes: dict[str, Any]) -> dict[str, Any]:
+        """Only who may change a queue sees who else may use it."""
+        shown = queue_attributes.effective(attributes, self.engine.options)
+        try:
+            self.swift.authorize('PUT', self.name)
+        except Forbidden:
+            shown = {name: value for name, value in shown.items() if name not in ('_read_acl', '_write_acl')}
+        return shown
+
+
+def _as_text(value: Any) -> str:
+    return value if isinstance(value, str) else to_json(value).decode('ascii')

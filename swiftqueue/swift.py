@@ -1,0 +1,282 @@
+"""The only file that talks to Swift: sub-requests into the rest of the proxy pipeline, and authorization.
+
+Three of Swift's habits shape it. A PUT answered 202 was *not* stored, because some replica holds something newer: only
+201 is success. X-Timestamp is ours to set, so all tries of one operation carry one instant and cannot undo what came
+later. And If-None-Match: * is checked before the write, not with it, so a 201 proves less than it seems to (claims.py).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any
+from urllib.parse import urlencode
+
+from eventlet import GreenPile, Timeout
+from swift.common.middleware.acl import parse_acl
+from swift.common.swob import Request, str_to_wsgi
+from swift.common.wsgi import make_pre_authed_env
+
+from swiftqueue.cache import Cache
+from swiftqueue.errors import Forbidden, Invalid, QueueError, QuotaExceeded, Unauthorized, Unavailable
+
+TICK = 0.00001  # the resolution of Swift's timestamps, in seconds
+LISTING_LIMIT = 10000  # Swift's own bound on one listing
+_TRIES = 3
+
+# What a sub-request may inherit of the client's request. No header of the client is in it.
+_INHERITED = ('REMOTE_ADDR', 'SCRIPT_NAME', 'SERVER_NAME', 'SERVER_PORT', 'SERVER_PROTOCOL',
+              'swift.base_labels', 'swift.cache', 'swift.infocache', 'swift.trans_id',
+              'wsgi.errors', 'wsgi.multiprocess', 'wsgi.multithread', 'wsgi.run_once',
+              'wsgi.url_scheme', 'wsgi.version')
+
+
+class GenerationGone(QueueError):
+    """The container is not there: the caller's record of the queue is out of date."""
+
+
+@dataclass(frozen=True)
+class Response:
+    """Swift's answer, read to its end. Header names are in lower case."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def timestamp(self) -> float:
+        """Instant of the object or tombstone that Swift spoke of; 0 if it did not say."""
+        text = self.headers.get('x-backend-timestamp') or self.headers.get('x-timestamp') or '0'
+        return float(text.partition('_')[0])
+
+
+class Swift:
+    """Sub-requests on one account, authorized beforehand by :meth:`authorize`."""
+
+    def __init__(self, app: Callable, environ: dict[str, Any], account: str, *,
+                 logger: logging.Logger, clock: Callable[[], float] = time.time,
+                 at_once: int = 10):
+        self.app = app
+        self.environ = environ
+        self.account = account
+        self.logger = logger
+        self.clock = clock
+        self.at_once = at_once
+        self.cache = Cache(environ.get('swift.cache'), account)
+        self._base = {key: environ[key] for key in _INHERITED if key in environ}
+
+    # -- one sub-request ---------------------------------------------------------------------------
+
+    def request(self, method: str, container: str = '', name: str = '', *,
+                headers: dict[str, str] | None = None, body: bytes = b'',
+                params: dict[str, Any] | None = None, timestamp: float | None = None) -> Response:
+        """Swift's answer, whatever its status; a failure below becomes a 503."""
+        path = '/'.join(part for part in ('/v1', self.account, container, name) if part)
+        environ = make_pre_authed_env(
+            self._base, method, str_to_wsgi(path), agent='swiftqueue',
+            query_string=urlencode(params or {}), swift_source='MQ')
+        environ['wsgi.input'] = BytesIO(body)
+        environ['CONTENT_LENGTH'] = str(len(body))
+        environ['HTTP_X_BACKEND_ALLOW_RESERVED_NAMES'] = 'true'
+        if name and method == 'PUT':
+            environ['CONTENT_TYPE'] = 'application/json'
+        if timestamp is not None:
+            environ['HTTP_X_TIMESTAMP'] = f'{timestamp:016.5f}'
+        for key, value in (headers or {}).items():
+            environ['HTTP_' + key.upper().replace('-', '_')] = str(value)
+        answer: list[Any] = []
+
+        def start_response(status, response_headers, exc_info=None):
+            answer[:] = [int(status.split(' ', 1)[0]),
+                         {key.lower(): value for key, value in response_headers}]
+
+        # The pipeline below us is foreign code, and one failed sub-request must not hide what
+        # became of the others of its batch.
+        try:
+            chunks = self.app(environ, start_response)
+            try:
+                content = b''.join(chunks)
+            finally:
+                if hasattr(chunks, 'close'):
+                    chunks.close()
+        except (Exception, Timeout):
+            self.logger.exception('swiftqueue: sub-request %s failed', method)
+            return Response(503, {}, b'')
+        return Response(answer[0], answer[1], content)
+
+    def at_most(self, function: Callable, items: Iterable[Any]) -> list[Any]:
+        """``function`` of each item, several at once, in the order of the items."""
+        items = list(items)
+        if len(items) < 2:
+            return [function(item) for item in items]
+        pile = GreenPile(min(self.at_once, len(items)))
+        for item in items:
+            pile.spawn(function, item)
+        return list(pile)
+
+    # -- containers --------------------------------------------------------------------------------
+
+    def head_container(self, container: str) -> dict[str, str] | None:
+        """The container's headers, None if there is none. Raises Unavailable."""
+        response = self.request('HEAD', container)
+        if response.status == 404:
+            return None
+        _expect(response, 204)
+        return response.headers
+
+    def put_container(self, container: str, headers: dict[str, str] | None = None,
+                      timestamp: float | None = None) -> bool:
+        """Whether the container is new. Raises Unavailable, QuotaExceeded."""
+        response = self._retried('PUT', container, headers=headers, timestamp=timestamp)
+        _expect(response, 201, 202)
+        return response.status == 201
+
+    def post_container(self, container: str, headers: dict[str, str]) -> bool:
+        """Whether there is such a container, with the headers set now. Raises Unavailable."""
+        response = self._retried('POST', container, headers=headers)
+        if response.status == 404:
+            return False
+        _expect(response, 204)
+        return True
+
+    def delete_container(self, container: str) -> bool:
+        """Whether the container is gone now: False if something is in it. Raises Unavailable."""
+        response = self._retried('DELETE', container)
+        _expect(response, 204, 404, 409)
+        return response.status != 409
+
+    def listing(self, container: str = '', *, prefix: str = '', marker: str = '',
+                end_marker: str = '', limit: int = LISTING_LIMIT) -> list[dict[str, Any]]:
+        """One page of rows as one replica sees them. Raises GenerationGone, Unavailable."""
+        params = {'format': 'json', 'limit': limit}
+        params |= {key: value for key, value in
+                   (('prefix', prefix), ('marker', marker), ('end_marker', end_marker)) if value}
+        # Never sharded by Swift: this skips the proxy's look for shard ranges.
+        headers = {'X-Backend-Record-Type': 'object'} if container else {}
+        response = self.request('GET', container, params=params, headers=headers)
+        if response.status == 404 and container:
+            raise GenerationGone(container)
+        if response.status in (204, 404):
+            return []
+        _expect(response, 200)
+        return json.loads(response.body)
+
+    # -- objects -----------------------------------------------------------------------------------
+
+    def get(self, container: str, name: str, *, newest: bool = False,
+            method: str = 'GET') -> Response | None:
+        """The object, None if there is none. ``newest`` asks every replica. Raises Unavailable."""
+        response = self.request(method, container, name,
+                                headers={'X-Newest': 'true'} if newest else {})
+        if response.status == 404:
+            return None
+        _expect(response, 200)
+        return response
+
+    def create(self, container: str, name: str, content: bytes, headers: dict[str, str],
+               timestamp: float) -> int:
+        """One conditional PUT: 201, or 412 or 202 where something is or was there, or 5xx."""
+        return self.request('PUT', container, name, body=content, timestamp=timestamp,
+                            headers=headers | {'If-None-Match': '*'}).status
+
+    def store(self, container: str, name: str, content: bytes, headers: dict[str, str],
+              timestamp: float, *, mine: Callable[[Response], bool] | None = None) -> bool:
+        """Store the object on a quorum of replicas.
+
+        False if there is a newer tombstone, or something that ``mine`` (default: anything) does
+        not own, so that nothing was stored. Raises GenerationGone, QuotaExceeded, Unavailable.
+        """
+        for _ in range(_TRIES):
+            response = self._retried('PUT', container, name, headers=headers, body=content,
+                                     timestamp=timestamp)
+            if response.status == 404:
+                raise GenerationGone(container)
+            if response.status != 202:
+                _expect(response, 201)
+                return True
+            # A replica has this or something newer: an earlier try of ours that landed in part,
+            # or a delete that came after it. One tick above what is there never passes a delete.
+            there = self.get(container, name, newest=True, method='HEAD')
+            if there is None or (mine and not mine(there)):
+                return False
+            timestamp = max(timestamp, there.timestamp) + TICK
+        raise Unavailable('Swift keeps answering that the object was not stored.')
+
+    def extend(self, container: str, name: str, delete_at: int) -> bool:
+        """Move the object's expiry; False if the object is gone. Raises Unavailable."""
+        response = self._retried('POST', container, name, headers={'X-Delete-At': str(delete_at)})
+        if response.status == 404:
+            return False
+        _expect(response, 202)
+        return True
+
+    def delete(self, container: str, name: str) -> None:
+        """Delete the object, also if a faster clock wrote it. Raises Unavailable."""
+        response = self._retried('DELETE', container, name)
+        if response.status == 409:
+            there = self.get(container, name, newest=True, method='HEAD')
+            if there is None:
+                return
+            response = self._retried('DELETE', container, name,
+                                     timestamp=max(self.clock(), there.timestamp + TICK))
+        _expect(response, 204, 404)
+
+    def _retried(self, method: str, container: str, name: str = '', *,
+                 timestamp: float | None = None, **request: Any) -> Response:
+        """Tries with one timestamp, so that they are one operation to Swift."""
+        timestamp = self.clock() if timestamp is None else timestamp
+        for _ in range(_TRIES):
+            response = self.request(method, container, name, timestamp=timestamp, **request)
+            if response.status < 500 or response.status == 507:
+                break
+        return response
+
+    # -- authorization -----------------------------------------------------------------------------
+
+    def authorize(self, method: str, container: str, acl: str | None = None) -> None:
+        """Ask the pipeline's auth filter, as Swift would for a container of this account.
+
+        ``acl`` is a container ACL that may grant what the account's own rights do not; its referer
+        grants are passed over. Raises Unauthorized or Forbidden.
+        """
+        ask = self.environ.get('swift.authorize')
+        if ask is None:
+            return
+        environ = {key: value for key, value in self.environ.items()
+                   if not key.startswith('HTTP_X_CONTAINER') and key not in _FOREIGN_GRANTS}
+        environ |= {'REQUEST_METHOD': method, 'SCRIPT_NAME': '', 'QUERY_STRING': '',
+                    'PATH_INFO': str_to_wsgi(f'/v1/{self.account}/{container}')}
+        request = Request(environ)
+        request.acl = ','.join(parse_acl(acl)[1]) if acl else None
+        denied = ask(request)
+        if denied is None:
+            return
+        if denied.status_int == 401:
+            raise Unauthorized('Authentication is required.')
+        raise Forbidden('The account does not grant this.')
+
+
+    def check_acl(self, right: str, acl: str | None) -> None:
+        """Raises Invalid unless the pipeline's auth filter takes ``acl`` for a container's read or write ACL."""
+        clean = self.environ.get('swift.clean_acl')
+        if clean and acl:
+            try:
+                clean(f'X-Container-{right.title()}', acl)
+            except ValueError as error:
+                raise Invalid(str(error)) from None
+
+
+# Grants that are for one object of Swift's own API, never for a queue.
+_FOREIGN_GRANTS = ('swift_sync_key', 'HTTP_REFERER', 'swift.authorize_override')
+
+
+def _expect(response: Response, *statuses: int) -> None:
+    if response.status in statuses:
+        return
+    if response.status == 413:
+        raise QuotaExceeded('The quota of this account is used up.')
+    raise Unavailable(f'Swift answered {response.status}.')
