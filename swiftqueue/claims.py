@@ -170,7 +170,7 @@ class Claims:
         while len(admitted) < limit and (entries := take(head, limit - len(admitted), source)):
             for entry in entries:
                 delivery = entry.delivery + 1
-                if self._is_dead(record, delivery):
+                if self._is_dead(record, delivery, entry.envelope):
                     self._bury(record, entry)
                     continue
                 gate = self.swift.cache.enter_gate(container, claim_name(entry.id, delivery),
@@ -256,6 +256,8 @@ class Claims:
         entry, envelope = attempt.entry, attempt.entry.envelope
         if attempt.delivery > 1 or envelope is None or not envelope.complete:
             envelope = self.queue.messages.read(record, entry.id, newest=attempt.delivery > 1)
+            if envelope and attempt.delivery == 1 and envelope.expires_at <= self.engine.clock():
+                envelope = None  # Swift keeps it to the end of the second
         if envelope is not None and attempt.keep_until > envelope.expires_at \
                 and not self._extend(record, entry.id, delete_at(attempt.keep_until)):
             envelope = None
@@ -284,10 +286,11 @@ class Claims:
 
     # -- dead letters --
 
-    def _is_dead(self, record: Record, delivery: int) -> bool:
-        attributes = record.attributes
-        return bool(attributes.get('_dead_letter_queue') and attributes.get('_max_claim_count')
-                    and delivery > attributes['_max_claim_count'])
+    def _is_dead(self, record: Record, delivery: int, envelope: Envelope | None) -> bool:
+        """Whether that delivery would be one too many."""
+        if not record.attributes.get('_dead_letter_queue') or not record.attributes.get('_max_claim_count'):
+            return False
+        return delivery - (envelope.claims_before if envelope else 0) > record.attributes['_max_claim_count']
 
     def _bury(self, record: Record, entry: Entry) -> None:
         """Move a message to the dead-letter queue, once: the move carries the instant of the last claim."""
@@ -299,6 +302,8 @@ class Claims:
                 entry.gone = True
             elif last.live(self.engine.clock()):
                 entry.claim = last
+            elif not self._is_dead(record, entry.delivery + 1, envelope):
+                entry.envelope = envelope  # the row had not told
             else:
                 self._move(record, entry.id, envelope, last)
         except QueueError as error:
@@ -315,8 +320,12 @@ class Claims:
             target.record()
         except QueueNotFound:
             target.ensure({})
-        target.with_generation(
-            lambda there: target.messages.store(there, message_id, envelope, last.renewed_at))
+
+        def store(there: Record) -> None:
+            before, _ = target.messages.last_claim(there, message_id)
+            target.messages.store(there, message_id, replace(envelope, claims_before=before), last.renewed_at)
+
+        target.with_generation(store)
         target.ring()
         self.queue.messages.remove(record, message_id)
 

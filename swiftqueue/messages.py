@@ -187,7 +187,8 @@ class Messages:
             id=message_id, body=envelope.body, ttl=envelope.ttl, delay=envelope.delay,
             created_at=envelope.created_at, available_at=ids.available_at(message_id),
             expires_at=envelope.expires_at, client_id=envelope.client_id, attributes=envelope.attributes,
-            claim_id=self.queue.sign(claim.claim) if live else None, deliveries=deliveries)
+            claim_id=self.queue.sign(claim.claim) if live else None,
+            deliveries=max(0, deliveries - envelope.claims_before))
 
     def get(self, message_ids: list[str]) -> list[Message]:
         """Those of the messages that are there, in the order asked for.
@@ -204,6 +205,8 @@ class Messages:
         if envelope is None:
             return None
         delivery, claim = self.last_claim(record, message_id)
+        if self.engine.clock() >= max(envelope.expires_at, claim.keep_until if claim else 0):
+            return None
         return self.message(message_id, envelope, claim, delivery)
 
     def last_claim(self, record: Record, message_id: str) -> tuple[int, ClaimState | None]:

@@ -134,7 +134,11 @@ def decode_row(etag: str) -> dict[str, Any] | None:
 
 @dataclass(frozen=True)
 class Envelope:
-    """A message as stored: the object's content, and its row if it fits. ``delay`` is in the id's time too."""
+    """A message as stored: the object's content, and its row if it fits. ``delay`` is in the id's time too.
+
+    ``claims_before`` is the number of its last claim in this queue before it was moved here; its deliveries count
+    from there.
+    """
 
     body: Any
     created_at: float
@@ -143,6 +147,7 @@ class Envelope:
     expires_at: float
     client_id: str = ''
     attributes: dict[str, Any] = field(default_factory=dict)
+    claims_before: int = 0
     complete: bool = True  # False: a row whose body did not fit
 
     def content(self) -> bytes:
@@ -162,6 +167,8 @@ class Envelope:
                  'expires_at': self.expires_at, 'client_id': self.client_id}
         if self.attributes:
             value['attributes'] = self.attributes
+        if self.claims_before:
+            value['claims_before'] = self.claims_before
         return value
 
 
@@ -170,7 +177,7 @@ def parse_envelope(value: dict[str, Any]) -> Envelope:
     return Envelope(
         body=value.get('body'), created_at=value['created_at'], ttl=value['ttl'],
         delay=value['delay'], expires_at=value['expires_at'], client_id=value['client_id'],
-        attributes=value.get('attributes', {}), complete='body' in value)
+        attributes=value.get('attributes', {}), claims_before=value.get('claims_before', 0), complete='body' in value)
 
 
 # -- the claim -------------------------------------------------------------------------------------
@@ -235,16 +242,19 @@ class Record:
     """A queue as its record container says.
 
     Messages posted before ``purged_at`` in any other generation are dead; later ones came through a proxy
-    that had not heard of the change, and belong to this generation.
+    that had not heard of the change, and belong to this generation. ``written_at`` is the record's own timestamp,
+    which the next change has to pass, whatever the clock of its proxy says.
     """
 
     generation: str
     purged_at: float
+    written_at: float
     attributes: dict[str, Any]
 
     def headers(self) -> dict[str, str]:
         """The sysmeta headers that store the record. Raises TooLarge if the attributes do not fit."""
-        generation = {'generation': self.generation, 'purged_at': self.purged_at}
+        generation = {'generation': self.generation, 'purged_at': self.purged_at,
+                      'written_at': self.written_at}
         text = encode_text(zlib.compress(to_json(self.attributes)))
         lines = [text[start:start + _LINE] for start in range(0, len(text), _LINE)]
         if len(lines) > _LINES:
@@ -262,4 +272,5 @@ def parse_record(headers: dict[str, str]) -> Record | None:
     value = json.loads(generation)
     text = ''.join(headers.get(f'{ATTRIBUTES}{number}'.lower(), '') for number in range(_LINES))
     return Record(generation=value['generation'], purged_at=value['purged_at'],
+                  written_at=value['written_at'],
                   attributes=json.loads(zlib.decompress(decode_text(text))))

@@ -34,7 +34,7 @@ from swiftqueue.names import (
     to_json,
 )
 from swiftqueue.receipts import sign
-from swiftqueue.swift import GenerationGone, Swift
+from swiftqueue.swift import TICK, GenerationGone, Swift
 
 RECORD_SECONDS = 2  # how long a worker may act on a record it has read
 CREATION_WINDOW = 60  # two proxies that create one queue within it keep each other's messages
@@ -140,6 +140,7 @@ class Queue:
         self.swift = account.swift
         self.name = name
         self.key = (self.swift.account, name)
+        self._deleted_at = 0.0  # of the last queue of this name, as far as Swift remembers
         self.messages = Messages(self)
         self.claims = Claims(self)
 
@@ -165,8 +166,9 @@ class Queue:
         engine = self.engine
         epoch = self._epoch()
         read_at = engine.monotonic()
-        headers = self.swift.head_container(queue_container(self.name))
-        record = parse_record(headers) if headers else None
+        response = self.swift.head_container(queue_container(self.name))
+        record = parse_record(response.headers) if response.status == 204 else None
+        self._deleted_at = response.deleted_at
         if record is None:
             engine.records.pop(self.key, None)
         else:
@@ -220,10 +222,10 @@ class Queue:
         self._check(attributes)
         if self.read_record():
             return False
-        now = self.engine.clock()
-        record = Record(self._new_generation(), now - CREATION_WINDOW, attributes)
+        now = max(self.engine.clock(), self._deleted_at + TICK)
+        record = Record(self._new_generation(), now - CREATION_WINDOW, now, attributes)
         self._begin(record)
-        new = self.swift.put_container(queue_container(self.name), record.headers())
+        new = self.swift.put_container(queue_container(self.name), record.headers(), now)
         self._changed()
         return new
 
@@ -274,11 +276,13 @@ class Queue:
         want of a record: a replica that lost the record must not cost the messages.
         """
         self.allow(OWNER)
-        if self.read_record() is not None:
+        record = self.read_record()
+        if record is not None:
             ended = {ENDED: f'{self.engine.clock():.5f}'}
             rows = self.swift.listing(prefix=messages_container(self.name))
             self.swift.at_most(lambda row: self.swift.post_container(row['name'], ended), rows)
-            self.swift.delete_container(queue_container(self.name))
+            if not self.swift.delete_container(queue_container(self.name), self._after(record)):
+                raise Unavailable('The queue was changed while it was deleted.')
             self._changed()
 
     def head(self, record: Record) -> Head:
@@ -312,8 +316,13 @@ class Queue:
         self.swift.at_most(self.swift.put_container, [messages_container(self.name, record.generation),
                                                       claims_container(self.name, record.generation)])
 
+    def _after(self, record: Record) -> float:
+        """An instant that Swift takes for later than the record, also if a faster clock wrote it."""
+        return max(self.engine.clock(), record.written_at + TICK)
+
     def _write(self, record: Record) -> None:
-        if not self.swift.post_container(queue_container(self.name), record.headers()):
+        record = replace(record, written_at=self._after(record))
+        if not self.swift.post_container(queue_container(self.name), record.headers(), record.written_at):
             raise QueueNotFound(f'There is no queue {self.name}.')
         self._changed()
 

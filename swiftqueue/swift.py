@@ -50,8 +50,15 @@ class Response:
     @property
     def timestamp(self) -> float:
         """Instant of the object or tombstone that Swift spoke of; 0 if it did not say."""
-        text = self.headers.get('x-backend-timestamp') or self.headers.get('x-timestamp') or '0'
-        return float(text.partition('_')[0])
+        return self._instant('x-backend-timestamp') or self._instant('x-timestamp')
+
+    @property
+    def deleted_at(self) -> float:
+        """Instant at which the container was last deleted; 0 if never."""
+        return self._instant('x-backend-delete-timestamp')
+
+    def _instant(self, header: str) -> float:
+        return float(self.headers.get(header, '0').partition('_')[0])
 
 
 class Swift:
@@ -120,13 +127,11 @@ class Swift:
 
     # -- containers --------------------------------------------------------------------------------
 
-    def head_container(self, container: str) -> dict[str, str] | None:
-        """The container's headers, None if there is none. Raises Unavailable."""
+    def head_container(self, container: str) -> Response:
+        """The container's headers: status 204, or 404 with what Swift remembers of one. Raises Unavailable."""
         response = self.request('HEAD', container)
-        if response.status == 404:
-            return None
-        _expect(response, 204)
-        return response.headers
+        _expect(response, 204, 404)
+        return response
 
     def put_container(self, container: str, headers: dict[str, str] | None = None,
                       timestamp: float | None = None) -> bool:
@@ -135,17 +140,23 @@ class Swift:
         _expect(response, 201, 202)
         return response.status == 201
 
-    def post_container(self, container: str, headers: dict[str, str]) -> bool:
-        """Whether there is such a container, with the headers set now. Raises Unavailable."""
-        response = self._retried('POST', container, headers=headers)
+    def post_container(self, container: str, headers: dict[str, str], timestamp: float | None = None) -> bool:
+        """Whether there is such a container, with the headers set now. Raises Unavailable.
+
+        Headers set under a later timestamp stay, and Swift does not say so.
+        """
+        response = self._retried('POST', container, headers=headers, timestamp=timestamp)
         if response.status == 404:
             return False
         _expect(response, 204)
         return True
 
-    def delete_container(self, container: str) -> bool:
-        """Whether the container is gone now: False if something is in it. Raises Unavailable."""
-        response = self._retried('DELETE', container)
+    def delete_container(self, container: str, timestamp: float | None = None) -> bool:
+        """Whether the container is gone now: False if something is in it, or was put there later.
+
+        Raises Unavailable.
+        """
+        response = self._retried('DELETE', container, timestamp=timestamp)
         _expect(response, 204, 404, 409)
         return response.status != 409
 

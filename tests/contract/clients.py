@@ -1,0 +1,119 @@
+"""One client for each way to a queue, all with the same verbs, so that one suite holds for every door.
+
+A client raises :class:`Refused` where the service said no to something that the caller must not do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from world import World
+
+from swiftqueue.errors import ClaimNotFound, Invalid, MessageClaimed, QueueNotFound, ReceiptInvalid
+from swiftqueue.model import NewMessage
+
+
+class Refused(Exception):
+    """The service said no."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """A message in somebody's hands."""
+
+    id: str
+    body: Any
+    claim_id: str
+
+
+class EngineClient:
+    """Straight to the engine."""
+
+    def __init__(self, world: World, proxy: int = 0):
+        self.world = world
+        self.proxy = proxy
+
+    def _queue(self, queue: str):
+        self.world.tick()  # no two requests at one instant, as in life
+        return self.world.queue(queue, self.proxy)
+
+    def create(self, queue: str, **attributes: Any) -> bool:
+        return self._queue(queue).create(attributes)
+
+    def delete_queue(self, queue: str) -> None:
+        self._queue(queue).delete()
+
+    def purge(self, queue: str) -> None:
+        self._queue(queue).purge()
+
+    def queues(self, marker: str = '', limit: int | None = None) -> list[str]:
+        return [info.name for info in self._queue('any').account.queues(marker, limit).items]
+
+    def attributes(self, queue: str) -> dict[str, Any]:
+        return self._queue(queue).attributes()
+
+    def set_attribute(self, queue: str, name: str, value: Any) -> None:
+        self._queue(queue).configure(lambda attributes: attributes | {name: value})
+
+    def post(self, queue: str, *bodies: Any, ttl: int | None = None, delay: int | None = None,
+             client: str = 'client') -> list[str]:
+        posted = self._queue(queue).messages.post([NewMessage(body, ttl, delay) for body in bodies], client)
+        assert not [one for one in posted if one.error]
+        return [one.id for one in posted]
+
+    def list(self, queue: str, marker: str | None = None, limit: int | None = None, *,
+             without_client: str | None = None, include_claimed: bool = False,
+             include_delayed: bool = False) -> tuple[list[Any], str | None]:
+        page = self._queue(queue).messages.list(
+            marker, limit, client_id=without_client, include_claimed=include_claimed,
+            include_delayed=include_delayed)
+        return [message.body for message in page.items], page.marker
+
+    def get(self, queue: str, *ids: str) -> list[Any]:
+        return [message.body for message in self._queue(queue).messages.get(list(ids))]
+
+    def claim(self, queue: str, limit: int = 10, ttl: int = 60, grace: int = 60) -> list[Held]:
+        claim = self._queue(queue).claims.create(limit, ttl, grace)
+        return [Held(message.id, message.body, claim.id) for message in claim.messages] if claim else []
+
+    def held(self, queue: str, claim_id: str) -> list[Any]:
+        with refusals():
+            return [message.body for message in self._queue(queue).claims.get(claim_id).messages]
+
+    def renew(self, queue: str, claim_id: str, ttl: int = 60) -> None:
+        with refusals():
+            self._queue(queue).claims.renew(claim_id, ttl)
+
+    def release(self, queue: str, claim_id: str) -> None:
+        self._queue(queue).claims.release(claim_id)
+
+    def ack(self, queue: str, held: Held) -> None:
+        with refusals():
+            self._queue(queue).claims.ack(held.id, held.claim_id)
+
+    def delete(self, queue: str, message_id: str) -> None:
+        with refusals():
+            self._queue(queue).messages.delete_unclaimed(message_id)
+
+    def delete_many(self, queue: str, *ids: str) -> None:
+        self._queue(queue).messages.delete(list(ids))
+
+    def pop(self, queue: str, limit: int = 10) -> list[Any]:
+        return [message.body for message in self._queue(queue).claims.pop(limit)]
+
+    def counts(self, queue: str) -> tuple[int, int]:
+        """(all, claimed)"""
+        stats = self._queue(queue).stats()
+        return stats.total, stats.claimed
+
+
+class refusals:
+    """Turns the engine's refusals into :class:`Refused`."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        if isinstance(error, (ClaimNotFound, Invalid, MessageClaimed, QueueNotFound, ReceiptInvalid)):
+            raise Refused(str(error)) from error
