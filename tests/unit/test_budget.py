@@ -1,0 +1,125 @@
+"""What each operation may cost in Swift requests: section "What each step costs" of the architecture page."""
+
+import pytest
+from world import World
+
+from swiftqueue.errors import Unavailable
+from swiftqueue.model import NewMessage
+
+
+@pytest.fixture
+def world():
+    world = World()
+    world.queue().create()
+    world.queue().record()
+    world.tick()
+    return world
+
+
+@pytest.fixture
+def spent(world):
+    """A function: the methods that the calls inside it cost, as 'GET x2 PUT'."""
+    def measure(act):
+        with world.swift.recording() as calls:
+            result = act()
+        methods = [call.method for call in calls]
+        return result, {method: methods.count(method) for method in sorted(set(methods))}
+    return measure
+
+
+def post(world, count):
+    return world.queue().messages.post([NewMessage('x' * 256) for _ in range(count)])
+
+
+def test_post(world, spent):
+    _, one = spent(lambda: post(world, 1))
+    _, ten = spent(lambda: post(world, 10))
+    assert (one, ten) == ({'PUT': 1}, {'PUT': 10})
+
+
+def test_list(world, spent):
+    post(world, 20)
+    _, cost = spent(lambda: world.queue().messages.list(limit=20))
+    assert cost == {'GET': 2}
+    _, cost = spent(lambda: world.queue().messages.list(limit=20, include_claimed=True))
+    assert cost == {'GET': 1}
+
+
+def test_claim(world, spent):
+    post(world, 20)
+    _, cold = spent(lambda: world.queue().claims.create(10))
+    assert cold == {'GET': 2, 'PUT': 10}
+    _, warm = spent(lambda: world.queue().claims.create(10))
+    assert warm == {'PUT': 10}
+
+
+def test_ack(world, spent):
+    post(world, 2)
+    claim = world.queue().claims.create(2)
+    world.tick()
+    for message in claim.messages:
+        _, cost = spent(lambda: world.queue().claims.ack(message.id, claim.id))  # noqa: B023
+        assert cost == {'DELETE': 1, 'HEAD': 1}
+
+
+def test_delete_without_a_claim(world, spent):
+    posted, = post(world, 1)
+    world.tick()
+    _, cost = spent(lambda: world.queue().messages.delete_unclaimed(posted.id))
+    assert cost == {'DELETE': 1, 'GET': 1}
+
+
+def test_renew_and_release(world, spent):
+    post(world, 10)
+    claim = world.queue().claims.create(10)
+    world.tick()
+    _, cost = spent(lambda: world.queue().claims.renew(claim.id))
+    assert cost == {'GET': 1, 'PUT': 10}
+    world.tick()
+    _, cost = spent(lambda: world.queue().claims.release(claim.id))
+    assert cost == {'GET': 1, 'PUT': 10}
+
+
+def test_pop(world, spent):
+    post(world, 5)
+    world.tick()
+    _, cost = spent(lambda: world.queue().claims.pop(5))
+    assert cost == {'DELETE': 5, 'GET': 2, 'PUT': 5}
+
+
+def test_polling_an_empty_queue_costs_one_listing_in_two_seconds_however_many_poll(world, spent):
+    def poll():
+        for _ in range(19):
+            for _ in range(50):
+                assert world.queue().claims.create(1) is None
+            world.tick(0.1)
+    _, cost = spent(poll)
+    assert cost == {'GET': 1}
+
+
+def test_stats(world, spent):
+    post(world, 100)
+    _, cost = spent(lambda: world.queue().stats())
+    assert cost == {'GET': 2}
+
+
+def test_purge_and_delete_do_not_grow_with_the_queue(world, spent):
+    post(world, 100)
+    _, full = spent(lambda: world.queue().purge())
+    world.tick()
+    _, empty = spent(lambda: world.queue().purge())
+    assert full == empty == {'HEAD': 1, 'POST': 1, 'PUT': 2}
+    world.tick()
+    _, delete = spent(lambda: world.queue().delete())
+    assert delete == {'DELETE': 1, 'GET': 1, 'HEAD': 1, 'POST': 3}  # one POST for each generation not yet cleaned
+
+
+def test_a_failed_claim_costs_no_more_than_its_rounds(world, spent):
+    post(world, 5)
+    world.swift.fail(('PUT', '\x00claims\x00'), 503, times=1000)
+
+    def attempt():
+        with pytest.raises(Unavailable):
+            world.queue().claims.create(5)
+    _, cost = spent(attempt)
+    assert cost == {'GET': 2, 'PUT': 5}
