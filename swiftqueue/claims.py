@@ -25,27 +25,19 @@ writes n and then reads n+1. Whatever the order, at least one of them sees the o
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
-from hashlib import md5
+from functools import partial
 from typing import TYPE_CHECKING
 
 from swiftqueue import ids
-from swiftqueue.errors import (
-    ClaimNotFound,
-    MessageClaimed,
-    QueueError,
-    QueueNotFound,
-    ReceiptInvalid,
-    Unavailable,
-)
+from swiftqueue.claim_objects import ClaimObjects
+from swiftqueue.dead_letters import bury, is_dead
+from swiftqueue.errors import ClaimNotFound, MessageClaimed, QueueError, ReceiptInvalid, Unavailable
 from swiftqueue.head import CLOCK_SKEW, Entry, Source, take
 from swiftqueue.limits import check_integer
 from swiftqueue.messages import delete_at
 from swiftqueue.model import Claim, Message
 from swiftqueue.names import (
-    CLAIM,
-    ROW,
     ClaimState,
     Envelope,
     Record,
@@ -53,11 +45,8 @@ from swiftqueue.names import (
     claims_container,
     message_name,
     messages_container,
-    parse_claim_header,
-    parse_claim_state,
 )
 from swiftqueue.receipts import TOKEN, Receipt, verify
-from swiftqueue.swift import Response
 
 if TYPE_CHECKING:
     from swiftqueue.queues import Queue
@@ -150,7 +139,7 @@ class Claims:
                               mixed=any(each.delivery != first.delivery for each in attempts))
             state = ClaimState(receipt.core, ttl, grace, renewed_at=now, expires_at=now + ttl, keep_until=0,
                                members=tuple(each.member for each in attempts))
-            self.swift.at_most(lambda each: self._try(record, each, state), attempts)  # noqa: B023
+            self.swift.at_most(partial(self._try, record, state), attempts)
             if won := [each for each in attempts if each.state]:
                 return self._settle(record, won, receipt)
             failure = next((each.error for each in attempts if each.error), failure)
@@ -161,7 +150,7 @@ class Claims:
     def _admitted(self, record: Record, limit: int, seconds: int) -> list[_Attempt]:
         """Up to ``limit`` candidates that nobody else is at, as far as the gate knows."""
         head, options = self.queue.head(record), self.engine.options
-        container = self._container(record)
+        container = claims_container(self.queue.name, record.generation)
         source = Source(
             self.swift, messages_container(self.queue.name, record.generation), container,
             options.head_seconds, options.gate_seconds, lambda: self.swift.cache.bell(self.queue.name),
@@ -169,10 +158,11 @@ class Claims:
         admitted: list[_Attempt] = []
         while len(admitted) < limit and (entries := take(head, limit - len(admitted), source)):
             for entry in entries:
-                delivery = entry.delivery + 1
-                if self._is_dead(record, delivery, entry.envelope):
-                    self._bury(record, entry)
+                if is_dead(record, entry):
+                    self._pass_over(entry)
+                    bury(self.queue, record, entry)
                     continue
+                delivery = entry.delivery + 1
                 gate = self.swift.cache.enter_gate(container, claim_name(entry.id, delivery),
                                                    options.gate_seconds)
                 if gate is False:
@@ -182,11 +172,11 @@ class Claims:
                 admitted.append(_Attempt(entry, delivery, gate, keep_until))
         return admitted
 
-    def _try(self, record: Record, attempt: _Attempt, state: ClaimState) -> None:
+    def _try(self, record: Record, state: ClaimState, attempt: _Attempt) -> None:
         """Make the attempt's claim ours if it can be. Nothing is raised: one attempt must not hide the others."""
         entry, state = attempt.entry, replace(state, keep_until=attempt.keep_until)
         try:
-            if self._win(record, attempt, state):
+            if self._win(ClaimObjects(self.queue, record), attempt, state):
                 entry.delivery, entry.claim = attempt.delivery, state
                 attempt.state = state if self._prepare(record, attempt) else None
         except QueueError as error:
@@ -202,50 +192,50 @@ class Claims:
     def _let_go(self, record: Record, message_id: str, delivery: int, state: ClaimState) -> None:
         """Release what we hold but cannot hand out; if even that fails, the claim runs out."""
         try:
-            self._release(record, message_id, delivery, state)
+            ClaimObjects(self.queue, record).release(message_id, delivery, state)
         except QueueError as error:
             self.swift.logger.warning('swiftqueue: message %s is held for nothing: %s', message_id, error)
 
     def _pass_over(self, entry: Entry) -> None:
         entry.busy_until = self.engine.clock() + _PASS_OVER
 
-    def _win(self, record: Record, attempt: _Attempt, state: ClaimState) -> bool:
-        entry, container = attempt.entry, self._container(record)
+    def _win(self, objects: ClaimObjects, attempt: _Attempt, state: ClaimState) -> bool:
+        """Whether the claim object is now there and ours. Raises Unavailable."""
+        entry, delivery = attempt.entry, attempt.delivery
         began = self.engine.monotonic()
         ran_out = entry.delivery > 0 and not (entry.claim and entry.claim.released)
-        if ran_out and not self._ended(container, entry):
+        if ran_out and not self._ended(objects, entry):
             return False
-        name = claim_name(entry.id, attempt.delivery)
-        status = self.swift.create(container, name, state.content(), _headers(state), entry.listed_at)
+        status = objects.create(entry.id, delivery, state, entry.listed_at)
         if status in (202, 412):
-            self._learn(container, entry, attempt.delivery)
+            self._learn(objects, entry, delivery)
             return False
         if status != 201:
-            self.swift.cache.open_gate(container, name)
+            self.swift.cache.open_gate(objects.container, claim_name(entry.id, delivery))
             raise Unavailable(f'Swift answered {status} to a claim.')
         if self.engine.monotonic() - began > self.engine.options.confirm_limit:
             return False
-        if attempt.gate is None and not self._is_ours(container, entry.id, attempt.delivery, state):
+        if attempt.gate is None and not self._is_ours(objects, entry.id, delivery, state):
             return False
-        if ran_out and not self._ended(container, entry):
-            self._release(record, entry.id, attempt.delivery, state)
+        if ran_out and not self._ended(objects, entry):
+            objects.release(entry.id, delivery, state)
             return False
         return True
 
-    def _ended(self, container: str, entry: Entry) -> bool:
+    def _ended(self, objects: ClaimObjects, entry: Entry) -> bool:
         """Whether the entry's last claim is over, by its object and not by a row that may be late."""
-        there = self._read(container, entry.id, entry.delivery)
+        there = objects.read(entry.id, entry.delivery)
         if there is not None:
             entry.claim = there
         return there is None or not there.live(self.engine.clock())
 
-    def _is_ours(self, container: str, message_id: str, delivery: int, state: ClaimState) -> bool:
-        there = self._read(container, message_id, delivery)
+    def _is_ours(self, objects: ClaimObjects, message_id: str, delivery: int, state: ClaimState) -> bool:
+        there = objects.read(message_id, delivery)
         return there is not None and there.claim == state.claim
 
-    def _learn(self, container: str, entry: Entry, delivery: int) -> None:
+    def _learn(self, objects: ClaimObjects, entry: Entry, delivery: int) -> None:
         """Somebody else's claim is there, or was; without its row we would run into it again and again."""
-        there = self._read(container, entry.id, delivery)
+        there = objects.read(entry.id, delivery)
         if there is None:
             entry.gone = True  # the janitor removes a claim only after the ack
         else:
@@ -274,60 +264,16 @@ class Claims:
         final = replace(receipt, message_id=first.entry.id, delivery=first.delivery,
                         mixed=any(each.delivery != first.delivery for each in won))
         members = tuple(each.member for each in won)
+        objects = ClaimObjects(self.queue, record)
         for each in won:
             wanted = replace(each.state, claim=final.core, members=members)
             if each.state.claim != wanted.claim or each is first and each.state.members != members:
-                if not self._write(record, each.entry.id, each.delivery, wanted, each.state.claim):
+                if not objects.write(each.entry.id, each.delivery, wanted, each.state.claim):
                     raise Unavailable('A claim was overwritten while it was made.')
                 each.state = each.entry.claim = wanted
         return self._claim(first.state, [
             self.queue.messages.message(each.entry.id, each.envelope, each.state, each.delivery)
             for each in won])
-
-    # -- dead letters --
-
-    def _is_dead(self, record: Record, delivery: int, envelope: Envelope | None) -> bool:
-        """Whether that delivery would be one too many."""
-        if not record.attributes.get('_dead_letter_queue') or not record.attributes.get('_max_claim_count'):
-            return False
-        return delivery - (envelope.claims_before if envelope else 0) > record.attributes['_max_claim_count']
-
-    def _bury(self, record: Record, entry: Entry) -> None:
-        """Move a message to the dead-letter queue, once: the move carries the instant of the last claim."""
-        self._pass_over(entry)
-        try:
-            last = self._read(self._container(record), entry.id, entry.delivery)
-            envelope = self.queue.messages.read(record, entry.id, newest=True)
-            if last is None or envelope is None:
-                entry.gone = True
-            elif last.live(self.engine.clock()):
-                entry.claim = last
-            elif not self._is_dead(record, entry.delivery + 1, envelope):
-                entry.envelope = envelope  # the row had not told
-            else:
-                self._move(record, entry.id, envelope, last)
-        except QueueError as error:
-            self.swift.logger.warning('swiftqueue: a dead letter of %s stays for now: %s', self.queue.name, error)
-
-    def _move(self, record: Record, message_id: str, envelope: Envelope, last: ClaimState) -> None:
-        attributes, now = record.attributes, self.engine.clock()
-        ttl = attributes.get('_dead_letter_queue_messages_ttl')
-        if ttl:
-            envelope = replace(envelope, ttl=ttl, expires_at=now + ttl)
-        envelope = replace(envelope, expires_at=max(envelope.expires_at, last.keep_until, now + 1))
-        target = self.queue.account.queue(attributes['_dead_letter_queue'])
-        try:
-            target.record()
-        except QueueNotFound:
-            target.ensure({})
-
-        def store(there: Record) -> None:
-            before, _ = target.messages.last_claim(there, message_id)
-            target.messages.store(there, message_id, replace(envelope, claims_before=before), last.renewed_at)
-
-        target.with_generation(store)
-        target.ring()
-        self.queue.messages.remove(record, message_id)
 
     # -- the holder's verbs --
 
@@ -373,12 +319,12 @@ class Claims:
         return message_id, delivery, until
 
     def _renew_one(self, record: Record, member: tuple[str, int, int], old: ClaimState, new: ClaimState) -> bool:
-        message_id, delivery, _ = member
-        if not self._write(record, message_id, delivery, new, old.claim):
+        objects, (message_id, delivery, _) = ClaimObjects(self.queue, record), member
+        if not objects.write(message_id, delivery, new, old.claim):
             return False
         late = self.engine.clock() >= old.expires_at - CLOCK_SKEW
-        if late and self._read(self._container(record), message_id, delivery + 1):
-            self._release(record, message_id, delivery, new)
+        if late and objects.read(message_id, delivery + 1):
+            objects.release(message_id, delivery, new)
             return False
         return True
 
@@ -392,7 +338,8 @@ class Claims:
             state = self._named(record, claim_id)
         except ClaimNotFound:
             return
-        self.swift.at_most(lambda member: self._release(record, member[0], member[1], state), state.members)
+        objects = ClaimObjects(self.queue, record)
+        self.swift.at_most(lambda member: objects.release(member[0], member[1], state), state.members)
         self.queue.ring()
 
     def ack(self, message_id: str, claim_id: str) -> None:
@@ -410,7 +357,7 @@ class Claims:
         delivery = receipt.delivery
         if receipt.mixed and receipt.message_id != message_id:
             delivery, _ = self.queue.messages.last_claim(record, message_id)
-        there = self._read(self._container(record), message_id, delivery) if delivery else None
+        there = ClaimObjects(self.queue, record).read(message_id, delivery) if delivery else None
         if there and there.claim == receipt.core and there.live(self.engine.clock()):
             self.queue.messages.remove(record, message_id)
         elif self.queue.messages.read(record, message_id, newest=True):
@@ -419,50 +366,17 @@ class Claims:
                 raise MessageClaimed('Another claim holds the message.')
             raise ReceiptInvalid('The claim does not hold this message, or holds it no longer.')
 
-    # -- claim objects --
-
-    def _container(self, record: Record) -> str:
-        return claims_container(self.queue.name, record.generation)
-
     def _named(self, record: Record, claim_id: str) -> ClaimState:
         """The state of a claim that runs, with its members. Raises ClaimNotFound."""
         try:
             receipt = verify(self.engine.key, *self.queue.key, claim_id)
         except ReceiptInvalid:
             raise ClaimNotFound('There is no such claim.') from None
-        response = self.swift.get(self._container(record), claim_name(receipt.message_id, receipt.delivery),
-                                  newest=True)
-        state = response and parse_claim_state(json.loads(response.body))
+        state = ClaimObjects(self.queue, record).read_whole(receipt.message_id, receipt.delivery)
         if state is None or state.claim != receipt.core or not state.live(self.engine.clock()):
             raise ClaimNotFound('There is no such claim, or it has run out.')
         return state
 
-    def _read(self, container: str, message_id: str, delivery: int) -> ClaimState | None:
-        """One delivery's claim without its members, as the newest of all replicas has it."""
-        response = self.swift.get(container, claim_name(message_id, delivery), newest=True, method='HEAD')
-        return response and _state(response)
-
-    def _write(self, record: Record, message_id: str, delivery: int, state: ClaimState, owner: str) -> bool:
-        """Overwrite a claim object of the claim ``owner``; False if it is another's by now."""
-        written = self.swift.store(
-            self._container(record), claim_name(message_id, delivery), state.content(), _headers(state),
-            self.engine.clock(), mine=lambda response: _state(response).claim == owner)
-        if written:
-            self.queue.head(record).learn(message_id, delivery, state)
-        return written
-
-    def _release(self, record: Record, message_id: str, delivery: int, state: ClaimState) -> None:
-        self._write(record, message_id, delivery, state.release(), state.claim)
-
     def _claim(self, state: ClaimState, messages: list[Message]) -> Claim:
         return Claim(self.queue.sign(state.claim), state.ttl, state.grace, state.renewed_at, state.expires_at,
                      messages)
-
-
-def _headers(state: ClaimState) -> dict[str, str]:
-    etag = md5(state.content(), usedforsecurity=False).hexdigest()
-    return {CLAIM: state.header(), ROW: state.row(etag)}
-
-
-def _state(response: Response) -> ClaimState:
-    return parse_claim_header(response.headers[CLAIM.lower()])

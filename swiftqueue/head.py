@@ -28,6 +28,7 @@ from swiftqueue.swift import LISTING_LIMIT, Swift
 PAGE = 200  # messages in one listing
 CLOCK_SKEW = 5  # seconds by which a proxy's clock may be ahead of ours
 KNOWN_SECONDS = 60  # how long our own doings stand over what listings say
+_RUNG = object()  # no bell ever shows this
 _SCAN = 50  # pages looked through before a claimer gets what was found so far
 
 Listing = Callable[..., list[dict[str, Any]]]
@@ -76,10 +77,11 @@ class Head:
     bell: Any = None  # what the bell showed before the listing
     known: dict[str, Entry] = field(default_factory=dict)  # what this worker did something about
     lock: Semaphore = field(default_factory=Semaphore)
+    used_at: float = 0  # on the monotonic clock
 
-    def stale(self) -> None:
-        """Look at Swift again before the next answer."""
-        self.listed_at = float('-inf')
+    def ring(self) -> None:
+        """This worker has put something into the queue that the page does not show."""
+        self.bell = _RUNG
 
     def forget(self, message_id: str, now: float) -> None:
         """The message is gone: offer it no more, whatever a late listing says."""
@@ -121,8 +123,8 @@ def take(head: Head, count: int, source: Source) -> list[Entry]:
         if not cached:
             _load(head, source)
         found = list(_free(head, count, source.clock()))
-        # A page with nothing to offer may serve longer, since a bell tells of news.
-        if cached and (age >= source.seconds if found else source.bell() != head.bell):
+        # A page that has what is asked for serves its second out, and one that has nothing two, unless a bell rang.
+        if cached and (found and age >= source.seconds or len(found) < count and source.bell() != head.bell):
             _load(head, source)
             found = list(_free(head, count, source.clock()))
         pages = 1

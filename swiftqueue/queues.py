@@ -18,7 +18,7 @@ import eventlet
 from swiftqueue import attributes as queue_attributes
 from swiftqueue.claims import Claims
 from swiftqueue.errors import Forbidden, Invalid, QueueError, QueueNotFound, Unavailable
-from swiftqueue.head import Head
+from swiftqueue.head import KNOWN_SECONDS, Head
 from swiftqueue.ids import Ids
 from swiftqueue.limits import Options, check_integer, check_queue_name, check_size
 from swiftqueue.messages import Messages
@@ -153,8 +153,10 @@ class Queue:
         except QueueError:
             acl = None
             if right != OWNER:
-                record = self.read_record()
-                acl = record and record.attributes.get(f'_{right}_acl')
+                try:
+                    acl = self.record().attributes.get(f'_{right}_acl')
+                except QueueNotFound:
+                    pass  # who may not see the account does not learn what is in it
             if not acl:
                 raise
             self.swift.authorize(_METHODS[right], self.name, acl)
@@ -287,19 +289,19 @@ class Queue:
 
     def head(self, record: Record) -> Head:
         """What this worker knows of the queue's oldest messages."""
-        heads, key = self.engine.heads, (*self.key, record.generation)
-        if key not in heads:
-            heads[key] = Head()
-            while len(heads) > _CACHED_QUEUES:
-                heads.popitem(last=False)
+        heads, key, now = self.engine.heads, (*self.key, record.generation), self.engine.monotonic()
+        head = heads.setdefault(key, Head())
+        head.used_at = now
         heads.move_to_end(key)
-        return heads[key]
+        while now - next(iter(heads.values())).used_at > KNOWN_SECONDS:
+            heads.popitem(last=False)
+        return head
 
     def ring(self) -> None:
         """Tell whoever looks for messages of this queue to look again."""
         cached = self.engine.records.get(self.key)
         if cached:
-            self.head(cached.record).stale()
+            self.head(cached.record).ring()
         self.swift.cache.ring_bell(self.name)
 
     def sign(self, core: str) -> str:

@@ -6,6 +6,7 @@ Where a guard is taken out to show what it is for, the test says so: a trap that
 import pytest
 from world import ACCOUNT, World
 
+from swiftqueue.claim_objects import ClaimObjects
 from swiftqueue.claims import Claims
 from swiftqueue.errors import ClaimNotFound, MessageClaimed, ReceiptInvalid, Unavailable
 from swiftqueue.ids import Ids
@@ -299,8 +300,7 @@ def test_the_loser_of_two_equal_deliveries_cannot_ack(monkeypatch):
     post(world, 'a')
     inner = in_the_gap(world, lambda: claim(world, proxy=1))
     outer = claim(world, proxy=0)
-    generation = world.queue().record().generation
-    there = world.queue().claims._read(claims_container('jobs', generation), outer.messages[0].id, 1)
+    there = ClaimObjects(world.queue(), world.queue().record()).read(outer.messages[0].id, 1)
     winner, loser = (outer, inner[0]) if world.queue().sign(there.claim) == outer.id else (inner[0], outer)
     with pytest.raises((ReceiptInvalid, MessageClaimed)):
         ack(world, loser)

@@ -1,0 +1,64 @@
+"""Dead letters: messages that were delivered as often as their queue allows move to another queue.
+
+The move is a PUT there and a DELETE here. It carries the instant of the last claim as X-Timestamp. So two proxies
+that move one message, or one that died half-way, write the same thing; and when the dead letter was acked in between,
+its tombstone is newer and the repeated PUT changes nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from swiftqueue.claim_objects import ClaimObjects
+from swiftqueue.errors import QueueError, QueueNotFound
+from swiftqueue.head import Entry
+from swiftqueue.names import ClaimState, Envelope, Record
+
+if TYPE_CHECKING:
+    from swiftqueue.queues import Queue
+
+
+def is_dead(record: Record, entry: Entry) -> bool:
+    """Whether the message's next delivery would be one too many."""
+    if not record.attributes.get('_dead_letter_queue') or not record.attributes.get('_max_claim_count'):
+        return False
+    before = entry.envelope.claims_before if entry.envelope else 0
+    return entry.delivery + 1 - before > record.attributes['_max_claim_count']
+
+
+def bury(queue: Queue, record: Record, entry: Entry) -> None:
+    """Move the message if its last claim is over; what goes wrong leaves it for the next claimer."""
+    try:
+        last = ClaimObjects(queue, record).read(entry.id, entry.delivery)
+        envelope = queue.messages.read(record, entry.id, newest=True)
+        if last is None or envelope is None:
+            entry.gone = True
+        elif last.live(queue.engine.clock()):
+            entry.claim = last
+        elif entry.envelope is None and not is_dead(record, replace(entry, envelope=envelope)):
+            entry.envelope = envelope  # the row had not told
+        else:
+            _move(queue, record, entry.id, envelope, last)
+    except QueueError as error:
+        queue.swift.logger.warning('swiftqueue: a dead letter of %s stays for now: %s', queue.name, error)
+
+
+def _move(queue: Queue, record: Record, message_id: str, envelope: Envelope, last: ClaimState) -> None:
+    now, ttl = queue.engine.clock(), record.attributes.get('_dead_letter_queue_messages_ttl')
+    if ttl:
+        envelope = replace(envelope, ttl=ttl, expires_at=now + ttl)
+    envelope = replace(envelope, expires_at=max(envelope.expires_at, last.keep_until, now + 1))
+    target = queue.account.queue(record.attributes['_dead_letter_queue'])
+    try:
+        target.record()
+    except QueueNotFound:
+        target.ensure({})
+
+    def store(there: Record) -> None:
+        before, _ = target.messages.last_claim(there, message_id)
+        target.messages.store(there, message_id, replace(envelope, claims_before=before), last.renewed_at)
+
+    target.with_generation(store)
+    target.ring()
+    queue.messages.remove(record, message_id)
