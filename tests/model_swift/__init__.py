@@ -1,0 +1,13 @@
+"""An in-memory Swift that behaves: replicas, timestamps, tombstones, lagging listings.
+
+`ModelSwift` is a WSGI app for the place right of our filters, `ModelCache` its memcached,
+`Clock` the time of both.
+"""
+
+from .cache import ModelCache
+from .clock import Clock
+from .proxy import ModelSwift, send
+from .recording import Call, Fault
+from .storage import ReplicaDown
+
+__all__ = ['Call', 'Clock', 'Fault', 'ModelCache', 'ModelSwift', 'ReplicaDown', 'send']
