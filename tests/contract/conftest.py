@@ -1,10 +1,10 @@
 """Every contract test runs through each door, and must leave nothing behind in Swift."""
 
 import pytest
-from clients import EngineClient
+from clients import EngineClient, MessagingClient
 from world import World
 
-DOORS = {'engine': EngineClient}
+DOORS = {'engine': EngineClient, 'messaging-v2': MessagingClient}
 
 
 @pytest.fixture

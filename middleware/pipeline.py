@@ -1,0 +1,60 @@
+"""Where in the proxy's pipeline the queue filter may stand.
+
+======================================  =========================  ==================================================
+filter                                  has to be                  because otherwise
+======================================  =========================  ==================================================
+gatekeeper                              left                       a client's own X-Backend headers would reach Swift
+cache                                   left                       proxies could not tell each other of claims
+authentication                          left                       nobody would know who asks
+keymaster and encryption                right                      messages would be stored in plain text
+======================================  =========================  ==================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from swift.common.middleware.crypto.decrypter import Decrypter
+from swift.common.middleware.crypto.encrypter import Encrypter
+from swift.common.middleware.crypto.keymaster import BaseKeyMaster
+from swift.common.middleware.gatekeeper import GatekeeperMiddleware
+from swift.common.middleware.memcache import MemcacheMiddleware
+
+_CRYPTO = (BaseKeyMaster, Decrypter, Encrypter)
+
+
+def encrypts(app: Callable) -> bool:
+    """Whether objects that are stored through ``app`` are encrypted on their way."""
+    return any(isinstance(each, Encrypter) and not each.disable_encryption for each in _chain(app))
+
+
+def _chain(app: Any) -> Iterator[Any]:
+    """The app and all to the right of it; ``encryption`` alone is two of them."""
+    while app is not None:
+        yield app
+        app = getattr(app, 'app', None)
+
+
+def check_place(pipeline: list[Any], ours: Any, *, anonymous: bool) -> None:
+    """Raises ValueError, which stops the proxy, if the filter ``ours`` cannot work at its place."""
+    at = next(number for number, each in enumerate(pipeline) if each is ours)
+    left, right = pipeline[:at], pipeline[at + 1:]
+    if any(_authenticates(each) for each in right):
+        raise _misplaced('has to be right of the auth filter: there it learns who asks')
+    if not anonymous and not any(_authenticates(each) for each in left):
+        raise _misplaced('needs an auth filter, such as tempauth or keystoneauth, on its left; to serve everybody '
+                         'who can reach the proxy, set its option allow_anonymous')
+    if any(isinstance(each, _CRYPTO) for each in left):
+        raise _misplaced('has to be left of keymaster and encryption, or messages would be stored unencrypted')
+    for kind, name in ((GatekeeperMiddleware, 'gatekeeper'), (MemcacheMiddleware, 'cache')):
+        if not any(isinstance(each, kind) for each in left):
+            raise _misplaced(f'has to be right of {name}')
+
+
+def _authenticates(filter_: Any) -> bool:
+    return callable(getattr(filter_, 'authorize', None))
+
+
+def _misplaced(what: str) -> ValueError:
+    return ValueError(f'swiftqueue: check the order of the pipeline: the filter queue {what}.')

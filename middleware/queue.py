@@ -1,0 +1,84 @@
+"""The filter ``queue`` of the Swift proxy: the doors that stand right of authentication.
+
+See ``etc/proxy-server.conf-sample`` for its place and its options.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from swift.common import utils
+from swift.common.registry import register_swift_info
+
+from swiftqueue import __version__
+from swiftqueue.limits import Options
+from swiftqueue.queues import Engine
+
+from . import zaqar
+from .pipeline import check_place, encrypts
+
+# What a client can make use of; how the service works inside is nobody's business.
+_PUBLIC = ('max_queues_per_page', 'max_messages_per_page', 'max_messages_per_claim_or_pop', 'max_queue_metadata',
+           'max_messages_post_size', 'min_message_ttl', 'max_message_ttl', 'max_message_delay', 'min_claim_ttl',
+           'max_claim_ttl', 'min_claim_grace', 'max_claim_grace', 'max_wait')
+
+
+class QueueFilter:
+    """Answers ``/`` and ``/v2``, and lets all else pass untouched."""
+
+    def __init__(self, app: Callable, engine: Engine, logger: Any):
+        self.app = app
+        self.engine = engine
+        self.door = zaqar.door(app, engine, logger)
+        self._pipeline_of_proxy: list[Any] | None = None
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable) -> Iterable[bytes]:
+        path = environ.get('PATH_INFO', '')
+        if path in ('/', '/v2') or path.startswith('/v2/'):
+            environ['swift.leave_relative_location'] = True
+            return self.door(environ, start_response)
+        return self.app(environ, start_response)
+
+    @property
+    def _pipeline(self) -> list[Any] | None:
+        return self._pipeline_of_proxy
+
+    @_pipeline.setter
+    def _pipeline(self, pipeline: list[Any]) -> None:
+        """Swift's loader sets this on every filter once all are loaded: the moment to look around."""
+        check_place(pipeline, self, anonymous=self.engine.options.allow_anonymous)
+        self._pipeline_of_proxy = pipeline
+
+
+def filter_factory(global_conf: dict[str, str], **local_conf: str) -> Callable[[Callable], QueueFilter]:
+    """For paste. Raises ValueError, which stops the proxy, for options it does not know or that have bad values."""
+    conf = {name: value for name, value in local_conf.items() if not name.startswith('__')}
+    options = Options.from_conf(conf)
+    key = receipt_key(options)
+    logger = utils.get_logger({**global_conf, **local_conf}, log_route='queue')
+    register_swift_info('swiftqueue', version=__version__, apis=['messaging-v2'],
+                        **{name: getattr(options, name) for name in _PUBLIC})
+
+    def queue_filter(app: Callable) -> QueueFilter:
+        return QueueFilter(app, Engine(options, key, encrypted=encrypts(app)), logger)
+
+    return queue_filter
+
+
+def receipt_key(options: Options) -> bytes:
+    """The key that signs receipts: the same in every proxy of a cluster.
+
+    Without the option it comes from what swift.conf keeps secret for the cluster anyway. Raises ValueError if
+    there is neither.
+    """
+    if options.receipt_key:
+        return options.receipt_key.encode()
+    try:
+        utils.validate_hash_conf()
+    except (utils.InvalidHashPathConfigError, OSError):
+        raise ValueError('swiftqueue: there is no swift.conf with a hash path prefix or suffix to make a key of; '
+                         'set the option receipt_key') from None
+    secret = utils.HASH_PATH_PREFIX + b'\0' + utils.HASH_PATH_SUFFIX
+    return hmac.digest(secret, b'swiftqueue receipts', 'sha256')

@@ -1,0 +1,455 @@
+"""The janitor: removes what queues leave behind in Swift.
+
+=======================================  ============================================================
+left behind                              what becomes of it
+=======================================  ============================================================
+claims whose message was acked           deleted, once nobody can see the message's row any more
+messages that expired, their rows left   deleted, where Swift's own expirer did not
+a generation that a purge ended          emptied; what was posted to it after the purge is moved
+the generations of a deleted queue       emptied, because they are marked as ended
+empty containers of no queue             deleted after a day
+messages of no queue, without a mark     left alone: the operator is told
+=======================================  ============================================================
+
+Everything it does may be done again, by another janitor too and at the same time, and it may die between any two
+steps. Two rules keep it from doing harm. It takes nothing for gone or over on one replica's word: it asks all of
+them, and comes back later if one is silent. And it removes nothing for want of something: only for a mark that says
+so, for a later record, or for a message's tombstone.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain, groupby, islice
+from typing import Any, Protocol
+
+from eventlet import Timeout
+from swift.common.utils import Timestamp
+
+from swiftqueue import ids
+from swiftqueue.errors import QueueError, Unavailable
+from swiftqueue.head import CLOCK_SKEW
+from swiftqueue.names import (
+    CLAIM,
+    ENDED,
+    NUL,
+    ROW,
+    Record,
+    claims_container,
+    decode_row,
+    message_name,
+    messages_container,
+    parse_claim,
+    parse_claim_header,
+    parse_claim_state,
+    parse_container,
+    parse_envelope,
+    parse_message,
+    parse_record,
+    queue_container,
+)
+from swiftqueue.swift import TICK, GenerationGone, Response, Swift
+
+PAGE = 1000  # rows in one listing
+WRITES = 5000  # in one queue, before the next one has its turn
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Ages:
+    """How long, in seconds, things are left alone that somebody may still need."""
+
+    retention: float = 60  # a claim after its message's end or its own, a message after its expiry
+    settled: float = 600  # a generation's containers after its end: no request is under way that long
+    untraced: float = 3600  # a claim whose message left not even a tombstone
+    orphaned: float = 86400  # empty containers that no queue knows of
+
+
+@dataclass
+class Tally:
+    """What one pass did; in a dry run, what it would have done."""
+
+    queues: int = 0  # looked at
+    claims: int = 0  # claim objects removed
+    messages: int = 0  # removed
+    moved: int = 0  # messages moved to their queue's present generation
+    containers: int = 0  # removed
+    unfinished: int = 0  # queues with more to do
+    errors: int = 0  # queues left for the next pass because something failed
+    seconds: float = 0
+
+    def __str__(self) -> str:
+        return (f'{self.queues} queues seen; removed: {self.claims} claims, {self.messages} messages, '
+                f'{self.containers} containers; moved: {self.moved} messages; {self.unfinished} queues '
+                f'unfinished; {self.errors} errors; {self.seconds:.1f} seconds')
+
+
+class Replicas(Protocol):
+    """A container's replicas, each asked by itself. Unavailable is raised unless all of them answer."""
+
+    def headers(self, account: str, container: str) -> list[dict[str, str]]:
+        """What each says of the container, names in lower case; empty from one that has none."""
+
+    def names(self, account: str, container: str, marker: str, end_marker: str) -> list[set[str] | None]:
+        """What each lists between the markers; None from one that has no such container."""
+
+
+class _Enough(Exception):
+    """This queue has had its share of the pass."""
+
+
+class Janitor:
+    """Cleans queues, and remembers from pass to pass how far it has looked.
+
+    ``swift`` makes the sub-requests for one account. ``pace`` is called before every write, ``say`` with
+    every write in words.
+    """
+
+    def __init__(self, swift: Callable[[str], Swift], replicas: Replicas, logger: logging.Logger, *,
+                 ages: Ages | None = None, dry_run: bool = False, page: int = PAGE,
+                 pace: Callable[[], None] = lambda: None, say: Callable[[str], None] = lambda text: None):
+        self.swift = swift
+        self.replicas = replicas
+        self.logger = logger
+        self.ages = ages or Ages()
+        self.dry_run = dry_run
+        self.page = page
+        self.pace = pace
+        self.say = say
+        self.warned: set[tuple[str, str]] = set()
+        self.cursors: dict[tuple[str, str], str] = {}  # (account, container): last row looked at for its expiry
+
+    def sweep(self, queues: Iterable[tuple[str, str]], *, thorough: bool = False) -> Tally:
+        """Clean these queues, given as (account, queue); what fails in one does not stop the others.
+
+        Unless ``thorough``, a queue with very much to clean is left unfinished.
+        """
+        tally, began = Tally(), time.monotonic()
+        for account, queue in queues:
+            tally.queues += 1
+            try:
+                _Visit(self, account, queue, tally, thorough).run()
+            except _Enough:
+                tally.unfinished += 1
+            except QueueError as error:
+                tally.errors += 1
+                self.logger.warning('swiftqueue: %s/%s is left for the next pass: %s', account, queue, error)
+            except (Exception, Timeout):
+                tally.errors += 1
+                self.logger.exception('swiftqueue: cleaning %s/%s failed', account, queue)
+        tally.seconds = time.monotonic() - began
+        return tally
+
+
+def queues_of(swift: Swift) -> list[tuple[str, str]]:
+    """(account, queue) of all that the account has or had and not everything of is gone. Raises Unavailable."""
+    names: set[str] = set()
+    marker = ''
+    while rows := swift.listing(prefix=NUL, marker=marker):
+        marker = rows[-1]['name']
+        names |= {found[1] for row in rows if (found := parse_container(row['name']))}
+    return [(swift.account, name) for name in sorted(names)]
+
+
+@dataclass(frozen=True)
+class _Generation:
+    """One generation of a queue as the account lists it."""
+
+    name: str
+    messages: str  # container
+    claims: str  # container
+    put_at: float  # when the younger of them was created or marked
+    has_messages: bool
+    has_claims: bool
+
+
+class _Visit:
+    """One look at one queue."""
+
+    def __init__(self, janitor: Janitor, account: str, queue: str, tally: Tally, thorough: bool):
+        self.janitor = janitor
+        self.ages = janitor.ages
+        self.swift = janitor.swift(account)
+        self.account = account
+        self.queue = queue
+        self.tally = tally
+        self.thorough = thorough
+        self.writes = 0
+
+    def run(self) -> None:
+        generations = self._generations()
+        # Only now: whoever wrote into a generation had read a record that names it. So the newest record is that
+        # one or a later one, and a generation with something in it that the record does not name is over.
+        record = self._record()
+        for generation in generations:
+            if record is None:
+                self._without_record(generation)
+            elif generation.name == record.generation:
+                self._tidy(generation)
+            else:
+                self._outdated(generation, record)
+
+    def _generations(self) -> list[_Generation]:
+        put_at: dict[str, float] = {}
+        for prefix in (messages_container(self.queue), claims_container(self.queue, '').removesuffix(NUL + '0')):
+            for row in self.swift.listing(prefix=prefix):
+                _, _, name = parse_container(row['name'])
+                put_at[name] = max(put_at.get(name, 0), _modified_at(row))
+        return [self._generation(name, put_at[name]) for name in sorted(put_at)]
+
+    def _generation(self, name: str, put_at: float) -> _Generation:
+        messages, claims = messages_container(self.queue, name), claims_container(self.queue, name)
+        return _Generation(name, messages, claims, put_at, self._holds_any(messages), self._holds_any(claims))
+
+    def _holds_any(self, container: str) -> bool:
+        try:
+            return bool(self.swift.listing(container, limit=1))
+        except GenerationGone:
+            return False
+
+    def _record(self) -> Record | None:
+        """The newest record that any replica has: by an older one, the living generation would seem over."""
+        records = [parse_record(headers) for headers in
+                   self.janitor.replicas.headers(self.account, queue_container(self.queue))]
+        return max((record for record in records if record), key=lambda record: record.written_at, default=None)
+
+    # -- generations that are over --
+
+    def _outdated(self, generation: _Generation, record: Record) -> None:
+        headers, ended_at = self._marked(generation)
+        cutoff = ended_at = max(ended_at, record.purged_at)
+        created_at = min((Response(204, each, b'').timestamp for each in headers if each), default=0)
+        if created_at > cutoff + CLOCK_SKEW:
+            # Two proxies created the queue at once, and this is the one that lost. What is in it was all
+            # posted since, even a dead letter that is much older itself.
+            cutoff = 0
+        self._empty(generation, cutoff, messages_container(self.queue, record.generation))
+        self._drop(generation, ended_at)
+
+    def _without_record(self, generation: _Generation) -> None:
+        now = self.swift.clock()
+        _, ended_at = self._marked(generation)
+        if ended_at:
+            if now - ended_at >= self.ages.retention:
+                self._empty(generation, math.inf, '')
+                self._drop(generation, ended_at)
+        elif not (generation.has_messages or generation.has_claims):
+            if now - generation.put_at >= self.ages.orphaned:
+                self._drop(generation, 0)
+        elif (self.account, generation.messages) not in self.janitor.warned:
+            self.janitor.warned.add((self.account, generation.messages))
+            self.janitor.logger.warning(
+                'swiftqueue: orphan: %r in %s has messages or claims, but no queue %s exists and nothing says that '
+                'it was deleted', generation.messages, self.account, self.queue)
+
+    def _marked(self, generation: _Generation) -> tuple[list[dict[str, str]], float]:
+        """What the replicas say of the messages container; the instant at which its queue was deleted, 0 if never."""
+        headers = self.janitor.replicas.headers(self.account, generation.messages)
+        return headers, max((float(each.get(ENDED.lower()) or 0) for each in headers), default=0)
+
+    def _empty(self, generation: _Generation, cutoff: float, target: str) -> None:
+        """Delete everything, but move to ``target`` what was posted after ``cutoff``."""
+        if generation.has_messages:
+            for rows in self._pages(generation.messages):
+                self._each(lambda row: self._dispose(generation, row, cutoff, target), rows)
+        if generation.has_claims:
+            for rows in self._pages(generation.claims):
+                self._each(lambda row: self._delete_claim(generation, row), rows)
+
+    def _dispose(self, generation: _Generation, row: Row, cutoff: float, target: str) -> None:
+        there = None
+        if ids.available_at(parse_message(row['name'])) > cutoff:  # it was posted then or before, by its delay
+            there = self.swift.get(generation.messages, row['name'], newest=True)
+        envelope = there and parse_envelope(json.loads(there.body))
+        if envelope and envelope.created_at > cutoff and envelope.expires_at > self.swift.clock():
+            self._write(f'move message {parse_message(row["name"])} of generation {generation.name}',
+                        self._move, generation, row, there, target)
+            self.tally.moved += 1
+        else:
+            self._delete_message(generation, row)
+
+    def _move(self, generation: _Generation, row: Row, there: Response, target: str) -> None:
+        """Store first, then delete. An ack of the moved message stands over a repeated move.
+
+        Both carry the object's own instant plus one tick, so that the tombstone left here does not keep the message
+        out should this generation be named again: a change of attributes that met a purge can do that.
+        """
+        headers = {'X-Delete-At': there.headers['x-delete-at']}
+        if decode_row(row['hash']) is not None:
+            headers[ROW] = row['hash']
+        instant = there.timestamp + TICK
+        self.swift.store(target, row['name'], there.body, headers, instant, mine=_untouched)
+        response = self.swift.request('DELETE', generation.messages, row['name'], timestamp=instant)
+        if response.status not in (204, 404, 409):
+            raise Unavailable(f'Swift answered {response.status}.')
+
+    def _drop(self, generation: _Generation, ended_at: float) -> None:
+        """Delete the containers, the messages' last, since it has the mark; not before it is sure that they are empty.
+
+        A container deleted on two replicas would come back with the rows of the third, but without its mark.
+        """
+        if self.swift.clock() - max(ended_at, generation.put_at) < self.ages.settled:
+            return
+        for container in (generation.claims, generation.messages):
+            listed = self.janitor.replicas.names(self.account, container, '', '')
+            if any(listed):
+                return
+            if all(names is None for names in listed):
+                continue
+            if self._write(f'delete container {container!r}', self.swift.delete_container, container) is False:
+                return
+            self.tally.containers += 1
+
+    # -- the generation that the record names --
+
+    def _tidy(self, generation: _Generation) -> None:
+        if generation.has_claims:
+            self._remove_finished_claims(generation)
+        if generation.has_messages:
+            self._remove_expired_messages(generation)
+
+    def _remove_finished_claims(self, generation: _Generation) -> None:
+        rows = chain.from_iterable(self._pages(generation.claims))
+        claims = ((message_id, list(deliveries)) for message_id, deliveries in
+                  groupby(rows, lambda row: parse_claim(row['name'])[0]))
+        while batch := dict(islice(claims, self.janitor.page)):
+            gone = {message_id: deliveries for message_id, deliveries in batch.items()
+                    if self._is_over(generation, deliveries[-1])}
+            if gone:
+                marker, end_marker = message_name(min(gone))[:-1], message_name(max(gone)) + '\x01'
+                for page in self._pages(generation.messages, marker, end_marker):
+                    for row in page:
+                        gone.pop(parse_message(row['name']), None)
+            if gone and self._unlist(generation, gone):
+                self._each(lambda claims: self._remove_claims(generation, *claims), gone.items())
+
+    def _is_over(self, generation: _Generation, row: Row) -> bool:
+        """Whether the claim ended a while ago, and was neither made nor changed lately."""
+        now = self.swift.clock()
+        if now - _modified_at(row) < self.ages.retention:
+            return False
+        value = decode_row(row['hash'])
+        if value is not None:
+            state = parse_claim_state(value)
+        else:
+            there = self.swift.get(generation.claims, row['name'], newest=True, method='HEAD')
+            state = there and parse_claim_header(there.headers[CLAIM.lower()])
+        return state is None or state.released or now - state.expires_at >= self.ages.retention
+
+    def _unlist(self, generation: _Generation, gone: dict[str, list[Row]]) -> bool:
+        """Leave those whose message no replica lists: from any other, a claimer would take it for waiting."""
+        marker, end_marker = message_name(min(gone))[:-1], message_name(max(gone)) + '\x01'
+        for names in self.janitor.replicas.names(self.account, generation.messages, marker, end_marker):
+            if names is None:  # this replica has yet to hear of the container
+                return False
+            for name in names:
+                gone.pop(parse_message(name), None)
+        return bool(gone)
+
+    def _remove_claims(self, generation: _Generation, message_id: str, rows: list[Row]) -> None:
+        """Delete the claims of a message that is gone, the last one last: to whoever looks now, it is the last."""
+        # An expired object looks deleted, with its own instant for that of the tombstone; this tells them apart.
+        message = self.swift.request('HEAD', generation.messages, message_name(message_id),
+                                     headers={'X-Newest': 'true', 'X-Backend-Open-Expired': 'true'})
+        if message.status == 200:
+            return
+        if message.status != 404:
+            raise Unavailable(f'Swift answered {message.status}.')
+        # A tombstone is reclaimed in time; then the claim has to be old itself.
+        age, least = self.swift.clock() - message.timestamp, self.ages.retention
+        if not message.timestamp:
+            age, least = self.swift.clock() - _modified_at(rows[-1]), self.ages.untraced
+        if age >= least:
+            for row in rows:
+                self._delete_claim(generation, row)
+
+    def _remove_expired_messages(self, generation: _Generation) -> None:
+        """One page a pass, on from where the last pass stopped: a long queue of large rows is costly to list."""
+        key = self.account, generation.messages
+        while True:
+            now = self.swift.clock()
+            rows = self.swift.listing(
+                generation.messages, marker=self.janitor.cursors.pop(key, ''), limit=self.janitor.page,
+                end_marker=message_name(ids.floor(now - self.ages.retention)))
+            self._each(lambda row: self._remove_if_expired(generation, row),
+                       [row for row in rows if now - _expires_at(row) >= self.ages.retention])  # noqa: B023
+            if len(rows) < self.janitor.page:
+                return
+            self.janitor.cursors[key] = rows[-1]['name']
+            if not self.thorough:
+                return
+
+    def _remove_if_expired(self, generation: _Generation, row: Row) -> None:
+        """Only the object knows whether a claim made it live longer. Deleting one that has expired removes its row."""
+        if self.swift.get(generation.messages, row['name'], newest=True, method='HEAD') is None:
+            self._delete_message(generation, row)
+
+    # -- reading and writing --
+
+    def _pages(self, container: str, marker: str = '', end_marker: str = '') -> Iterator[list[Row]]:
+        """The container's rows, page by page. Raises _Enough in between."""
+        while True:
+            try:
+                rows = self.swift.listing(container, marker=marker, end_marker=end_marker, limit=self.janitor.page)
+            except GenerationGone:  # another janitor has been here
+                return
+            if rows:
+                yield rows
+            if len(rows) < self.janitor.page:
+                return
+            if self.writes >= WRITES and not self.thorough:
+                raise _Enough
+            marker = rows[-1]['name']
+
+    def _each(self, work: Callable[[Any], None], items: Iterable[Any]) -> None:
+        """``work`` on every item, several at once; then raises what went wrong first, if anything did."""
+        def attempt(item: Any) -> QueueError | None:
+            try:
+                work(item)
+            except QueueError as error:
+                return error
+            return None
+        for error in self.swift.at_most(attempt, items):
+            if error:
+                raise error
+
+    def _delete_message(self, generation: _Generation, row: Row) -> None:
+        self._write(f'delete message {parse_message(row["name"])} of generation {generation.name}',
+                    self.swift.delete, generation.messages, row['name'])
+        self.tally.messages += 1
+
+    def _delete_claim(self, generation: _Generation, row: Row) -> None:
+        message_id, delivery = parse_claim(row['name'])
+        self._write(f'delete claim {delivery} of message {message_id} of generation {generation.name}',
+                    self.swift.delete, generation.claims, row['name'])
+        self.tally.claims += 1
+
+    def _write(self, words: str, work: Callable, *arguments: Any) -> Any:
+        """Do it and return its result; in a dry run, only say so."""
+        self.janitor.say(f'{self.account}/{self.queue}: {words}')
+        self.writes += 1
+        if self.janitor.dry_run:
+            return None
+        self.janitor.pace()
+        return work(*arguments)
+
+
+def _modified_at(row: Row) -> float:
+    return float(Timestamp.from_isoformat(row['last_modified']))
+
+
+def _expires_at(row: Row) -> float:
+    """When the message expires unless a claim keeps it; the earliest it can, where the row does not say."""
+    value = decode_row(row['hash'])
+    return ids.available_at(parse_message(row['name'])) if value is None else parse_envelope(value).expires_at
+
+
+def _untouched(response: Response) -> bool:
+    """Whether nobody has moved the object's expiry since it was stored; storing it again keeps what somebody does."""
+    return response.headers.get('x-backend-data-timestamp') == response.headers.get('x-backend-timestamp')
