@@ -1,0 +1,171 @@
+"""The command line: for each sub-command, a function that describes it and one that runs it."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import time
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+
+from swiftqueue import __version__
+from swiftqueue.cluster import Cluster, ClusterError, Spec, serving
+from swiftqueue.cluster.site import LOOPBACK, Site, read_layout
+
+_SERVE_DESCRIPTION = """\
+Run a complete Swift with queues on this machine: proxy, account, container
+and object servers. It needs neither root nor memcached nor rsync. Ctrl-C
+stops it; the data stays for the next run.
+"""
+
+_SERVE_EPILOG = """\
+examples:
+  swiftqueue serve
+      a complete Swift with queues, in one process
+  swiftqueue serve --nodes 3 --proxies 2
+      three replicas in three zones, each server a process of its own
+  swiftqueue serve --set max_message_ttl=86400 --set default_message_ttl=600
+      with other limits
+  swiftqueue serve --no-auth
+      no tokens: a request says in X-Project-Id which account it means
+
+users, each with its key:
+  test:tester testing        owner of the account AUTH_test
+  test2:tester2 testing2     owner of the account AUTH_test2
+  test:tester3 testing3      no rights of its own in AUTH_test
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a sub-command; its exit status is returned."""
+    parser = argparse.ArgumentParser(
+        prog='swiftqueue', description='A queue service inside OpenStack Swift.')
+    parser.add_argument('--version', action='version', version=f'swiftqueue {__version__}')
+    commands = parser.add_subparsers(title='commands', metavar='COMMAND', required=True)
+    _describe_serve(commands)
+    arguments = parser.parse_args(argv)
+    try:
+        return arguments.run(arguments)
+    except ClusterError as error:
+        print(f'swiftqueue: {error}', file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _describe_serve(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        'serve', help='run a complete Swift with queues on this machine',
+        description=_SERVE_DESCRIPTION, epilog=_SERVE_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--host', default=LOOPBACK, metavar='ADDRESS',
+                        help='where the proxies listen (default: %(default)s)')
+    parser.add_argument('--port', type=int, default=8080, metavar='N',
+                        help='port of the first proxy (default: %(default)s), the others follow; '
+                             '0: any')
+    parser.add_argument('--data', type=Path, default=Path('var'), metavar='DIR',
+                        help='where everything is kept between runs (default: ./%(default)s)')
+    parser.add_argument('--nodes', type=int, metavar='N',
+                        help='storage nodes, each with servers, zone and disk (default: 1)')
+    parser.add_argument('--replicas', type=int, metavar='R',
+                        help='copies of everything (default: one for each node, up to 3)')
+    parser.add_argument('--proxies', type=int, default=1, metavar='P',
+                        help='proxy servers (default: %(default)s)')
+    parser.add_argument('--no-auth', action='store_false', dest='auth',
+                        help='for development: trust whoever connects, on loopback only')
+    parser.add_argument('--set', action='append', default=[], dest='options', metavar='NAME=VALUE',
+                        help='an option of the queue filter; may be given more than once')
+    parser.add_argument('--verbose', action='store_true',
+                        help='log every request and more, to DIR/log')
+    parser.set_defaults(run=_serve)
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    if arguments.replicas is not None and arguments.nodes is None:
+        raise ClusterError('--replicas needs --nodes')
+    spec = Spec(
+        data=arguments.data, nodes=1 if arguments.nodes is None else arguments.nodes,
+        replicas=arguments.replicas, proxies=arguments.proxies, auth=arguments.auth,
+        host=arguments.host, port=arguments.port, verbose=arguments.verbose,
+        options=dict(_option(text) for text in arguments.options))
+    spec.check()
+    return _serve_in_this_process(spec) if spec.one_process else _serve_in_processes(spec)
+
+
+def _option(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition('=')
+    if not equals:
+        raise ClusterError(f'--set wants NAME=VALUE, not {text!r}')
+    return name.strip(), value.strip()
+
+
+def _serve_in_this_process(spec: Spec) -> int:
+    with Site(spec) as site:
+        _say_starting(spec, site.data, 'embedded')
+        serving.start(site.data, 'swift', site.parts)
+        if not serving.answers(site.urls[0]):
+            raise ClusterError(f'no answer at {site.urls[0]}; {site.log("swift")} may say why')
+        with serving.signals_caught() as wait:
+            _say_ready(spec, site.data, site.urls)
+            wait()
+    return 0
+
+
+def _serve_in_processes(spec: Spec) -> int:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    cluster = Cluster(**vars(spec))
+    _say_starting(spec, cluster.data, cluster.cache_name)
+    try:
+        with cluster:
+            _say_ready(spec, cluster.data, cluster.urls)
+            ended = set()
+            while True:
+                time.sleep(0.5)
+                for process in cluster.processes:
+                    if not process.alive and process.name not in ended:
+                        ended.add(process.name)
+                        print(f'swiftqueue: {process.name} has ended, the others go on; '
+                              f'its log is {process.log}', file=sys.stderr)
+    except KeyboardInterrupt:
+        return 0
+
+
+def _say_starting(spec: Spec, data: Path, cache: str) -> None:
+    counts = ((spec.nodes, 'node'), (spec.replicas, 'replica'), (spec.proxies, 'proxy'))
+    shape = ', '.join(f'{count} {_plural(noun, count)}' for count, noun in counts)
+    print(f'swiftqueue: starting Swift with {shape}; cache: {cache}; data: {data}', flush=True)
+
+
+def _plural(noun: str, count: int) -> str:
+    return noun if count == 1 else {'proxy': 'proxies'}.get(noun, noun + 's')
+
+
+def _say_ready(spec: Spec, data: Path, urls: list[str]) -> None:
+    if not read_layout(data).xattrs:
+        print(f'swiftqueue: no extended attributes here: object metadata is in {data}/metadata')
+    print('swiftqueue: ready at', *urls)
+    print(_first_steps(urls[0], spec.auth), flush=True)
+
+
+def _first_steps(url: str, auth: bool) -> str:
+    """Lines for a POSIX shell, each complete in itself."""
+    token, credentials = '', 'X-Project-Id: demo'
+    if auth:
+        token = ("  TOKEN=$(curl -sSfi -H 'X-Auth-User: test:tester' -H 'X-Auth-Key: testing' "
+                 "$URL/auth/v1.0 | sed -n 's/^X-Auth-Token: *//p' | tr -d '\\r')\n")
+        credentials = 'X-Auth-Token: $TOKEN'
+    return f"""
+First steps, line by line, in another shell:
+
+  URL={url}
+{token}\
+  q() {{ curl -sSf -w ' %{{http_code}}\\n' -H "{credentials}" -H 'Client-ID: {uuid.uuid4()}' \
+-H 'Content-Type: application/json' "$@"; }}
+  q -X PUT $URL/v2/queues/jobs
+  q $URL/v2/queues/jobs/messages -d '{{"messages": [{{"body": "hello", "ttl": 300}}]}}'
+  CLAIM=$(q $URL/v2/queues/jobs/claims -d '{{"ttl": 300, "grace": 60}}'); echo "$CLAIM"
+  q -X DELETE "$URL$(echo "$CLAIM" | sed -n 's/.*"href": *"\\([^"]*\\)".*/\\1/p')"
+
+Ctrl-C stops it; the data stays."""
