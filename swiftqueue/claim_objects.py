@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from swiftqueue.names import (
     CLAIM,
-    ROW,
     ClaimState,
     Record,
     claim_name,
@@ -64,8 +63,7 @@ class ClaimObjects:
 
 
 def _headers(state: ClaimState) -> dict[str, str]:
-    etag = md5(state.content(), usedforsecurity=False).hexdigest()
-    return {CLAIM: state.header(), ROW: state.row(etag)}
+    return state.headers(md5(state.content(), usedforsecurity=False).hexdigest())
 
 
 def _state(response: Response) -> ClaimState:

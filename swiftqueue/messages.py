@@ -18,7 +18,6 @@ from swiftqueue.limits import check_integer, check_size
 from swiftqueue.markers import Marker
 from swiftqueue.model import Message, NewMessage, Page, Posted, Stats
 from swiftqueue.names import (
-    ROW,
     ClaimState,
     Envelope,
     Record,
@@ -98,9 +97,8 @@ class Messages:
     def store(self, record: Record, message_id: str, envelope: Envelope, timestamp: float) -> None:
         """Store one message. With one timestamp, a repeated store never brings back what was acked since."""
         content = envelope.content()
-        headers = {'X-Delete-At': str(delete_at(envelope.expires_at)),
-                   ROW: envelope.row(md5(content, usedforsecurity=False).hexdigest(),
-                                     self.engine.inline_limit)}
+        etag = md5(content, usedforsecurity=False).hexdigest()
+        headers = {'X-Delete-At': str(delete_at(envelope.expires_at))} | envelope.row(etag, self.engine.inline_limit)
         self.swift.store(messages_container(self.queue.name, record.generation),
                          message_name(message_id), content, headers, timestamp)
 

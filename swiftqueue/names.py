@@ -40,10 +40,14 @@ from swiftqueue.errors import TooLarge
 NUL = '\x00'
 
 GENERATION = 'X-Container-Sysmeta-Swiftqueue-Generation'
+WRITTEN = 'X-Container-Sysmeta-Swiftqueue-Written'
 ATTRIBUTES = 'X-Container-Sysmeta-Swiftqueue-Attributes-'
 ENDED = 'X-Container-Sysmeta-Swiftqueue-Ended'
 CLAIM = 'X-Object-Sysmeta-Swiftqueue-Claim'
+# Two ways to say what an object's row shows. The first may be large, but is lost where an erasure-coded policy or
+# encryption says something itself. The second is stored with the object, so it must be small, and wins always.
 ROW = 'X-Backend-Container-Update-Override-Etag'
+KEPT_ROW = 'X-Object-Sysmeta-Container-Update-Override-Etag'
 
 # Attributes are spread over header lines that Swift accepts (8192 bytes each, 65536 in all).
 _LINES = 7
@@ -153,14 +157,14 @@ class Envelope:
     def content(self) -> bytes:
         return to_json(self._json())
 
-    def row(self, etag: str, limit: int) -> str:
-        """The row, without the body if it would take more than ``limit`` bytes."""
+    def row(self, etag: str, limit: int) -> dict[str, str]:
+        """The header for the row, without the body if that would take more than ``limit`` bytes."""
         row = encode_row(etag, self._json())
         if len(row) <= limit:
-            return row
+            return {ROW: row}
         small = {key: value for key, value in self._json().items()
                  if key not in ('body', 'attributes')}
-        return encode_row(etag, small)
+        return {KEPT_ROW: encode_row(etag, small)}
 
     def _json(self) -> dict[str, Any]:
         value = {'body': self.body, 'created_at': self.created_at, 'ttl': self.ttl, 'delay': self.delay,
@@ -206,12 +210,9 @@ class ClaimState:
     def content(self) -> bytes:
         return to_json(self._json() | {'members': [list(member) for member in self.members]})
 
-    def row(self, etag: str) -> str:
-        return encode_row(etag, self._json())
-
-    def header(self) -> str:
-        """The value of the object's sysmeta header :data:`CLAIM`, for a HEAD."""
-        return encode_text(to_json(self._json()))
+    def headers(self, etag: str) -> dict[str, str]:
+        """For the row, and for a HEAD of the object."""
+        return {KEPT_ROW: encode_row(etag, self._json()), CLAIM: encode_text(to_json(self._json()))}
 
     def release(self) -> ClaimState:
         return replace(self, released=True)
@@ -253,14 +254,21 @@ class Record:
 
     def headers(self) -> dict[str, str]:
         """The sysmeta headers that store the record. Raises TooLarge if the attributes do not fit."""
-        generation = {'generation': self.generation, 'purged_at': self.purged_at,
-                      'written_at': self.written_at}
+        return self.generation_headers() | self.attribute_headers()
+
+    def generation_headers(self) -> dict[str, str]:
+        """Those for a purge. Swift keeps the later of each header, so a purge and a change of attributes can meet."""
+        value = {'generation': self.generation, 'purged_at': self.purged_at}
+        return {GENERATION: to_json(value).decode('ascii'), WRITTEN: f'{self.written_at:.5f}'}
+
+    def attribute_headers(self) -> dict[str, str]:
+        """Those for a change of attributes."""
         text = encode_text(zlib.compress(to_json(self.attributes)))
         lines = [text[start:start + _LINE] for start in range(0, len(text), _LINE)]
         if len(lines) > _LINES:
             raise TooLarge(f'Queue metadata is larger than {_LINES * _LINE} bytes after compression.')
         lines += [''] * (_LINES - len(lines))  # an empty value removes what an earlier, longer record left
-        return {GENERATION: to_json(generation).decode('ascii'),
+        return {WRITTEN: f'{self.written_at:.5f}',
                 **{f'{ATTRIBUTES}{number}': line for number, line in enumerate(lines)}}
 
 
@@ -272,5 +280,5 @@ def parse_record(headers: dict[str, str]) -> Record | None:
     value = json.loads(generation)
     text = ''.join(headers.get(f'{ATTRIBUTES}{number}'.lower(), '') for number in range(_LINES))
     return Record(generation=value['generation'], purged_at=value['purged_at'],
-                  written_at=value['written_at'],
+                  written_at=float(headers[WRITTEN.lower()]),
                   attributes=json.loads(zlib.decompress(decode_text(text))))

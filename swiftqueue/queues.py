@@ -68,6 +68,7 @@ class Engine:
 
     @property
     def inline_limit(self) -> int:
+        """Bytes of a row that carries a body. With encryption none does: a container database is not encrypted."""
         return 0 if self.encrypted else self.options.inline_limit
 
 
@@ -251,7 +252,8 @@ class Queue:
         attributes = {name: value for name, value in change(dict(record.attributes)).items()
                       if value is not None or name not in queue_attributes.defaults(self.engine.options)}
         self._check(attributes)
-        self._write(replace(record, attributes=attributes))
+        changed = replace(record, attributes=attributes, written_at=self._after(record))
+        self._write(changed.attribute_headers(), changed.written_at)
         return self._shown(attributes)
 
     def stats(self) -> Stats:
@@ -265,10 +267,10 @@ class Queue:
         record = self.read_record()
         if record is None:
             raise QueueNotFound(f'There is no queue {self.name}.')
-        now = self.engine.clock()
-        fresh = replace(record, generation=self._new_generation(), purged_at=now)
+        fresh = replace(record, generation=self._new_generation(), purged_at=self.engine.clock(),
+                        written_at=self._after(record))
         self._begin(fresh)
-        self._write(fresh)
+        self._write(fresh.generation_headers(), fresh.written_at)
         self.ring()
 
     def delete(self) -> None:
@@ -322,9 +324,8 @@ class Queue:
         """An instant that Swift takes for later than the record, also if a faster clock wrote it."""
         return max(self.engine.clock(), record.written_at + TICK)
 
-    def _write(self, record: Record) -> None:
-        record = replace(record, written_at=self._after(record))
-        if not self.swift.post_container(queue_container(self.name), record.headers(), record.written_at):
+    def _write(self, headers: dict[str, str], timestamp: float) -> None:
+        if not self.swift.post_container(queue_container(self.name), headers, timestamp):
             raise QueueNotFound(f'There is no queue {self.name}.')
         self._changed()
 
