@@ -38,13 +38,15 @@ class Marker:
         """Whether a reader with this marker is done with that message."""
         return message_id <= self.start or _short(message_id) in self.seen
 
-    def after(self, done: Iterable[str], now: float) -> Marker:
-        """The marker of a reader that is now done with these ids too."""
+    def after(self, done: Iterable[str], now: float, up_to: str = '') -> Marker:
+        """The marker of a reader that is now done with these ids too, and has looked no further than ``up_to``."""
         known = sorted(self.seen | {_short(each) for each in done})
         settled = _short(ids.floor(now - WINDOW))
+        if up_to:
+            settled = min(settled, _short(up_to))
         late = [each for each in known if each > settled][-MOST:]
         early = known[:len(known) - len(late)]
-        return Marker(early[-1][:_FLOOR] if early else self.floor, frozenset(late))
+        return Marker(max(self.floor, early[-1][:_FLOOR]) if early else self.floor, frozenset(late))
 
     def __str__(self) -> str:
         return encode_text(bytes.fromhex((self.floor or '0' * _FLOOR) + ''.join(sorted(self.seen))))

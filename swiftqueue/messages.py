@@ -124,7 +124,7 @@ class Messages:
               include_claimed: bool, include_delayed: bool) -> Page:
         found: list[Entry] = []
         done: list[str] = []
-        scan_from, asked = position.start, limit + len(position.seen)
+        scan_from, asked, up_to = position.start, limit + len(position.seen), ''
         for _ in range(_SCAN):
             now = self.engine.clock()
             page = self._entries(record, scan_from, asked, now if not include_delayed else None,
@@ -132,6 +132,7 @@ class Messages:
             for entry in page:
                 if len(found) == limit:
                     break
+                up_to = entry.id
                 if position.has(entry.id):
                     continue
                 if entry.envelope is None or now >= entry.keep_until:
@@ -141,11 +142,14 @@ class Messages:
                     own = client_id is not None and entry.envelope.client_id == client_id
                     if not own and not (entry.claim and entry.claim.live(now)):
                         found.append(entry)
-            if len(found) == limit or len(page) < asked:
+            if len(found) == limit:
+                break
+            if len(page) < asked:
+                up_to = ''  # the end of the queue
                 break
             scan_from, asked = page[-1].id, min(2 * asked, _MOST_ROWS)
         messages = self.swift.at_most(lambda entry: self._complete(record, entry), found)
-        return Page([message for message in messages if message], str(position.after(done, now)))
+        return Page([message for message in messages if message], str(position.after(done, now, up_to)))
 
     def _entries(self, record: Record, after: str, limit: int, until: float | None, *,
                  with_claims: bool) -> list[Entry]:
