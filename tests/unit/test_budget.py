@@ -123,3 +123,28 @@ def test_a_failed_claim_costs_no_more_than_its_rounds(world, spent):
             world.queue().claims.create(5)
     _, cost = spent(attempt)
     assert cost == {'GET': 2, 'PUT': 5}
+
+
+def test_the_first_figures(world, spent, capsys):
+    """The whole life of messages, as a table for whoever runs the tests."""
+    claims = []
+    figures = [(name, cost(spent(act)[1])) for name, act in (
+        ('post 1', lambda: post(world, 1)),
+        ('post 10', lambda: post(world, 10)),
+        ('list 20', lambda: world.queue().messages.list(limit=20)),
+        ('claim 10', lambda: claims.append(world.queue().claims.create(10))),
+        ('ack', lambda: world.tick() or world.queue().claims.ack(claims[0].messages[0].id, claims[0].id)),
+        ('claim the last one', lambda: world.queue().claims.create(1)),
+        ('empty poll', lambda: world.queue().claims.create(1)))]
+    with capsys.disabled():
+        print('\n\nSwift requests')
+        for name, requests in figures:
+            print(f'  {name:20} {requests}')
+    assert dict(figures) == {
+        'post 1': '1 PUT', 'post 10': '10 PUT', 'list 20': '2 GET',
+        'claim 10': '2 GET 10 PUT', 'ack': '1 DELETE 1 HEAD',
+        'claim the last one': '1 PUT', 'empty poll': 'none'}
+
+
+def cost(methods):
+    return ' '.join(f'{count} {method}' for method, count in methods.items()) or 'none'
