@@ -27,7 +27,10 @@ def _boolean(name: str, value: Any, options: Options) -> None:
 
 
 def _queue_name(name: str, value: Any, options: Options) -> None:
-    check_queue_name(value)
+    try:
+        check_queue_name(value)
+    except Invalid as error:
+        raise Invalid(f'{name}: {error}') from None
 
 
 def _retry_policy(name: str, value: Any, options: Options) -> None:

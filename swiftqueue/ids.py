@@ -8,7 +8,7 @@ True
 (True, False)
 
 The 12 bits after the version hold the fraction of the millisecond, so a tick is 1/4096 ms and ids of one process rise
-strictly, also within a millisecond and when its clock is set back.
+strictly, also within a millisecond and when its clock is set back a little.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable
 
 TICKS = 4096 * 1000  # per second
+LEAD = 2  # seconds; a clock set back further starts anew, or messages would wait until it is here again
 _ID = re.compile(r'[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}')
 
 
@@ -33,7 +34,8 @@ class Ids:
 
     def new(self, delay: int = 0) -> str:
         """An id whose time is ``delay`` seconds from now; later calls with one delay sort later."""
-        self.last = max(self.last + 1, int(self.clock() * TICKS))
+        now = int(self.clock() * TICKS)
+        self.last = now if self.last - now > TICKS * LEAD else max(self.last + 1, now)
         return _format(self.last + delay * TICKS, self.random_bits(62))
 
 

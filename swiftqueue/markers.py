@@ -44,8 +44,13 @@ class Marker:
         settled = _short(ids.floor(now - WINDOW))
         if up_to:
             settled = min(settled, _short(up_to))
-        late = [each for each in known if each > settled][-MOST:]
-        early = known[:len(known) - len(late)]
+        late = [each for each in known if each > settled]
+        if len(late) > MOST:
+            # Forget the oldest, which a late row may then hide behind; but of what is delayed rather the latest,
+            # which is shown again then: the floor must not pass what is yet to be posted.
+            present = [each for each in late if each <= _short(ids.floor(now))]
+            late = late[min(len(late) - MOST, len(present)):][:MOST]
+        early = [each for each in known if not late or each < late[0]]
         return Marker(max(self.floor, early[-1][:_FLOOR]) if early else self.floor, frozenset(late))
 
     def __str__(self) -> str:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from swiftqueue.queues import Queue
 
 MAX_BATCH = 1000  # messages in one post
+MAX_CLIENT_ID = 64  # characters; every row carries it
 _SCAN = 50  # pages looked through for one page of answers
 _MOST_ROWS = 1000  # in one of them
 
@@ -64,6 +65,8 @@ class Messages:
         options = self.engine.options
         if not 1 <= len(messages) <= MAX_BATCH:
             raise Invalid(f'A post takes 1 to {MAX_BATCH} messages.')
+        if len(client_id) > MAX_CLIENT_ID:
+            raise Invalid(f'A client id has at most {MAX_CLIENT_ID} characters.')
         check_size('The messages', size,
                    attributes.get('_max_messages_post_size') or options.max_messages_post_size)
         batch = [self._new(message, attributes, client_id) for message in messages]
@@ -129,6 +132,8 @@ class Messages:
             now = self.engine.clock()
             page = self._entries(record, scan_from, asked, now if not include_delayed else None,
                                  with_claims=not include_claimed)
+            if include_claimed and any(now >= entry.keep_until for entry in page):
+                self._note_claims(record, page)  # a claim may keep a message beyond its ttl
             for entry in page:
                 if len(found) == limit:
                     break
@@ -140,7 +145,8 @@ class Messages:
                 elif include_delayed or available(entry.id, entry.envelope, now):
                     done.append(entry.id)
                     own = client_id is not None and entry.envelope.client_id == client_id
-                    if not own and not (entry.claim and entry.claim.live(now)):
+                    held = not include_claimed and entry.claim and entry.claim.live(now)
+                    if not own and not held:
                         found.append(entry)
             if len(found) == limit:
                 break
@@ -160,13 +166,16 @@ class Messages:
             end_marker=message_name(ids.floor(until + CLOCK_SKEW)) if until is not None else '')
         entries = [read_row(row) for row in rows]
         if with_claims:
-            note_claims(entries, self.swift, claims_container(self.queue.name, record.generation))
+            self._note_claims(record, entries)
         for entry, response in zip(
                 plain := [entry for entry in entries if entry.envelope is None],
                 self.swift.at_most(lambda entry: self.swift.get(messages, message_name(entry.id)), plain),
                 strict=True):
             entry.envelope = response and parse_envelope(json.loads(response.body))
         return entries
+
+    def _note_claims(self, record: Record, entries: list[Entry]) -> None:
+        note_claims(entries, self.swift, claims_container(self.queue.name, record.generation))
 
     def _complete(self, record: Record, entry: Entry) -> Message | None:
         """The message of a row, from its object where the row did not hold it whole."""

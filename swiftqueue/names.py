@@ -7,7 +7,7 @@ container                                     holds
 ============================================  ==================================================
 ``\0queue\0NAME``                             no objects; the queue's record, as sysmeta
 ``\0messages\0NAME\0GENERATION\0SHARD``       ``\0ID``: one object per message
-``\0claims\0NAME\0GENERATION\0SHARD``         ``\0ID\0NNNNNN``: one object per delivery, from 1
+``\0claims\0NAME\0GENERATION\0SHARD``         ``\0ID\0NNNNNNNNN``: one object per delivery, from 1
 ============================================  ==================================================
 
 A *row* is what a container listing shows of an object. Its etag carries, after the real one, what a reader would
@@ -18,7 +18,7 @@ otherwise have to GET: ``<md5>; mq=<base64url of JSON>``.
 >>> parse_container(messages_container('jobs', 'g1'))
 ('messages', 'jobs', 'g1')
 >>> claim_name('ID', 2)
-'\x00ID\x00000002'
+'\x00ID\x00000000002'
 >>> parse_claim(claim_name('ID', 2))
 ('ID', 2)
 >>> decode_row(encode_row('abc', {'x': 1}))
@@ -89,7 +89,7 @@ def message_name(message_id: str) -> str:
 
 
 def claim_name(message_id: str, delivery: int) -> str:
-    return _join(message_id, f'{delivery:06d}')
+    return _join(message_id, f'{delivery:09d}')
 
 
 def parse_message(name: str) -> str:

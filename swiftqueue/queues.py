@@ -125,7 +125,7 @@ class Account:
     def _names(self, marker: str, limit: int) -> list[str]:
         rows = self.swift.listing(prefix=queue_container(), marker=queue_container(marker) if marker else '',
                                   limit=limit)
-        return [parse_container(row['name'])[1] for row in rows]
+        return [parsed[1] for row in rows if (parsed := parse_container(row['name']))]
 
     def _info(self, name: str) -> QueueInfo | None:
         record = self.queue(name).read_record()

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import logging
-import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -29,16 +28,10 @@ LISTING_LIMIT = 10000  # Swift's own bound on one listing
 _TRIES = 3
 
 # What a sub-request may inherit of the client's request. No header of the client is in it.
-_INHERITED = ('REMOTE_ADDR', 'SCRIPT_NAME', 'SERVER_NAME', 'SERVER_PORT', 'SERVER_PROTOCOL',
-              'swift.base_labels', 'swift.cache', 'swift.infocache', 'swift.trans_id',
-              'wsgi.errors', 'wsgi.multiprocess', 'wsgi.multithread', 'wsgi.run_once',
-              'wsgi.url_scheme', 'wsgi.version')
-
-
+_INHERITED = ('SERVER_NAME', 'SERVER_PORT', 'SERVER_PROTOCOL', 'swift.base_labels', 'swift.cache',
+              'swift.infocache', 'swift.trans_id')
 # What Swift takes for granted of a request, for callers such as the janitor that have none.
-_DEFAULTS = {'SERVER_NAME': 'localhost', 'SERVER_PORT': '80', 'SERVER_PROTOCOL': 'HTTP/1.1',
-             'wsgi.url_scheme': 'http', 'wsgi.version': (1, 0), 'wsgi.errors': sys.stderr,
-             'wsgi.multithread': False, 'wsgi.multiprocess': False, 'wsgi.run_once': False}
+_DEFAULTS = {'SERVER_NAME': 'localhost', 'SERVER_PORT': '80', 'SERVER_PROTOCOL': 'HTTP/1.1'}
 
 
 class GenerationGone(QueueError):

@@ -40,7 +40,7 @@ def test_queues_messages_and_claims_are_there_after_a_restart(tmp_path):
         user = User(running.urls[0], 'test:tester')
         user.request('PUT', '/v2/queues/jobs', json={'colour': 'red'})
         user.request('POST', '/v2/queues/jobs/messages', json={'messages': [{'body': 'held'}, {'body': 'free'}]})
-        held, = user.request('POST', '/v2/queues/jobs/claims?limit=1', json={'ttl': 300, 'grace': 60}).json()['messages']
+        held, = user.request('POST', '/v2/queues/jobs/claims?limit=1', json={'ttl': 300}).json()['messages']
     with Cluster(tmp_path) as running:
         user = User(running.urls[0], 'test:tester')
         assert user.request('GET', '/v2/queues/jobs').json()['colour'] == 'red'

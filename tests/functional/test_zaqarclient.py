@@ -87,7 +87,7 @@ def test_a_message_that_is_claimed_needs_its_claim_to_be_deleted(queue):
     queue.post({'body': 'held', 'ttl': 300})
     held, = queue.claim(ttl=60, grace=60)
     with pytest.raises(errors.ForbiddenError):
-        queue.message(held.id).__class__(queue, 300, 0, 'held', href=f'/v2/queues/{queue.name}/messages/{held.id}').delete()
+        type(held)(queue, 300, 0, 'held', href=f'/v2/queues/{queue.name}/messages/{held.id}').delete()
     held.delete()
 
 

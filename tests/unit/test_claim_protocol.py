@@ -209,7 +209,7 @@ def test_a_renewal_whose_row_is_late_still_holds():
     world.queue().claims.renew(made.id, 60, 60)
     world.clock.advance(30)
     assert claim(world, proxy=1) is None
-    assert claim_puts(world)[-1].path.endswith('\x00000001')  # no number was used up
+    assert claim_puts(world)[-1].path.endswith('\x00000000001')  # no number was used up
 
 
 def test_a_late_row_does_not_hide_its_message_for_good():

@@ -1,0 +1,325 @@
+"""The head page: late listings, busy entries, failures, and many takers at once."""
+
+import eventlet
+import pytest
+from world import ACCOUNT, World
+
+from swiftqueue import head as head_module
+from swiftqueue.errors import Unavailable
+from swiftqueue.head import CLOCK_SKEW, KNOWN_SECONDS, PAGE, Head, Source, claims_between, take
+from swiftqueue.model import NewMessage
+from swiftqueue.names import (
+    ClaimState,
+    claim_name,
+    claims_container,
+    message_name,
+    messages_container,
+)
+
+ALL = {0, 1, 2}
+BUSY = 30
+
+
+@pytest.fixture
+def world():
+    world = World()
+    queue = world.queue()
+    queue.create()
+    record = queue.record()
+    world.messages = messages_container('jobs', record.generation)
+    world.claims = claims_container('jobs', record.generation)
+    yield world
+    world.swift.assert_no_leaks()
+
+
+@pytest.fixture
+def head():
+    return Head()
+
+
+def source(world, seconds=1, proxy=0, app=None):
+    swift = world.queue(proxy=proxy).swift
+    swift.app = app or world.swift
+    return Source(swift, world.messages, world.claims, seconds, BUSY,
+                  lambda: swift.cache.bell('jobs'), world.clock, world.clock)
+
+
+def post(world, *bodies, **fields):
+    """Posted without a ring of this worker's bell."""
+    posted = world.queue(proxy=1).messages.post([NewMessage(body, **fields) for body in bodies])
+    world.tick()
+    return [one.id for one in posted]
+
+
+def put_claim(world, message_id, delivery=1, ttl=60, **fields):
+    """A claim through another proxy."""
+    now = world.clock()
+    state = ClaimState('core', ttl, 0, now, now + ttl, now + ttl, **fields)
+    status = world.queue(proxy=1).swift.create(
+        world.claims, claim_name(message_id, delivery), state.content(),
+        state.headers('etag'), now)
+    assert status == 201
+    world.tick()
+    return state
+
+
+def taken(world, head, count=10, **fields):
+    return [entry.id for entry in take(head, count, source(world, **fields))]
+
+
+def listings(world):
+    return len([call for call in world.swift.calls
+                if call.method == 'GET' and call.container == world.messages and not call.obj])
+
+
+def free(head):
+    for entry in head.entries.values():
+        entry.busy_until = 0
+
+
+def test_candidates_are_the_oldest_and_nobody_is_offered_them_again(world, head):
+    ids = post(world, *range(5))
+    assert taken(world, head, 2) == ids[:2]
+    assert taken(world, head, 2) == ids[2:4]
+    assert taken(world, head, 2) == ids[4:]
+    assert taken(world, head, 2) == []
+
+
+def test_a_busy_entry_comes_back_by_itself(world, head):
+    ids = post(world, 'a')
+    assert taken(world, head) == ids
+    world.clock.advance(BUSY - 1)
+    assert taken(world, head) == []
+    world.clock.advance(1)
+    assert taken(world, head) == ids
+
+
+def test_what_is_claimed_delayed_or_expired_is_no_candidate(world, head):
+    claimed, released, ran_out, free_one = post(world, *'abcd', ttl=1000)
+    post(world, 'delayed', delay=100)
+    post(world, 'short', ttl=60)
+    put_claim(world, claimed, ttl=500)
+    put_claim(world, released, ttl=500, released=True)
+    put_claim(world, ran_out, ttl=60)
+    world.clock.advance(60)
+    found = take(head, 10, source(world))
+    assert {entry.id: entry.delivery for entry in found} == {released: 1, ran_out: 1, free_one: 0}
+
+
+def test_a_claim_keeps_its_message_a_candidate_past_its_own_expiry(world, head):
+    message_id, = post(world, 'a', ttl=60)
+    put_claim(world, message_id, ttl=80)
+    world.clock.advance(70)
+    assert taken(world, head) == []
+    world.queue().swift.extend(world.messages, message_name(message_id), int(world.clock()) + 100)
+    put_claim(world, message_id, 2, ttl=80, released=True)
+    head.known.clear()
+    world.clock.advance(2)
+    assert taken(world, head) == [message_id]
+
+
+def test_a_message_from_a_clock_ahead_is_a_candidate_at_once(world, head):
+    world.engines[1].ids.clock = lambda: world.clock() + CLOCK_SKEW - 1
+    ids = post(world, 'a')
+    assert taken(world, head) == ids
+
+
+def test_what_this_worker_acked_stays_gone_whatever_a_late_listing_says(world, head):
+    acked, left = post(world, 'a', 'b')
+    world.swift.lagging = ALL
+    world.queue().swift.delete(world.messages, message_name(acked))
+    head.forget(acked, world.clock())
+    for _ in range(5):
+        world.clock.advance((KNOWN_SECONDS - 10) / 5)
+        assert acked not in taken(world, head)
+        free(head)
+    assert listings(world) > 1
+    world.swift.deliver_rows()
+    world.clock.advance(KNOWN_SECONDS)
+    assert taken(world, head) == [left]
+    assert acked not in head.known  # nothing is remembered for ever
+
+
+def test_what_was_acked_before_the_first_listing_is_not_offered(world, head):
+    acked, left = post(world, 'a', 'b')
+    head.forget(acked, world.clock())
+    assert taken(world, head) == [left]
+
+
+def test_what_this_worker_claimed_stands_over_a_late_listing(world, head):
+    message_id, = post(world, 'a')
+    entry, = take(head, 1, source(world))
+    world.swift.lagging = ALL
+    state = put_claim(world, message_id, ttl=KNOWN_SECONDS - 20)
+    entry.delivery, entry.claim, entry.busy_until = 1, state, 0
+    head.note(entry, world.clock())
+    for _ in range(3):
+        world.clock.advance(10)
+        assert taken(world, head) == []
+    world.clock.advance(10)
+    entry, = take(head, 1, source(world))  # it ran out, although no listing has ever shown it
+    assert (entry.id, entry.delivery) == (message_id, 1)
+
+
+def test_a_renewal_this_worker_made_stands_over_a_late_row(world, head):
+    message_id, = post(world, 'a')
+    old = put_claim(world, message_id, ttl=30)
+    assert taken(world, head) == []
+    renewed = ClaimState('core', 120, 0, world.clock(), world.clock() + 120, world.clock() + 120)
+    head.learn(message_id, 1, renewed)
+    head.note(head.entries[message_id], world.clock())
+    world.clock.advance(old.ttl)
+    assert taken(world, head) == []
+
+
+def test_a_release_through_another_proxy_is_heard_from_the_listing(world, head):
+    message_id, = post(world, 'a')
+    entry, = take(head, 1, source(world))
+    state = put_claim(world, message_id, ttl=600)
+    entry.delivery, entry.claim, entry.busy_until = 1, state, 0
+    head.note(entry, world.clock())
+    released = state.release()
+    world.queue(proxy=1).swift.store(
+        world.claims, claim_name(message_id, 1), released.content(),
+        released.headers('etag'), world.clock())
+    world.clock.advance(5)
+    assert taken(world, head) == [message_id]
+
+
+def test_a_later_delivery_through_another_proxy_is_heard_from_the_listing(world, head):
+    message_id, = post(world, 'a')
+    take(head, 1, source(world))
+    put_claim(world, message_id, 1, released=True)
+    put_claim(world, message_id, 2, ttl=600)
+    world.clock.advance(BUSY + 1)
+    assert taken(world, head) == []
+    assert head.entries[message_id].delivery == 2
+
+
+@pytest.mark.parametrize('failing', ['messages', 'claims'])
+@pytest.mark.parametrize('age', [0, 0.5, 1.5, 2.5])
+def test_a_listing_that_fails_says_so_and_leaves_a_usable_page(world, head, age, failing):
+    ids = post(world, *'abc')
+    if age:
+        assert taken(world, head, 1) == ids[:1]
+        world.clock.advance(age)
+        world.queue(proxy=1).ring()
+    container = getattr(world, failing)
+    world.swift.fail(lambda call: call.container == container, 503, times=2)
+    offered = []
+    for _ in range(3):
+        try:
+            offered += taken(world, head)
+        except Unavailable:
+            continue
+        break
+    assert offered == ids[1 if age else 0:]
+    assert len(offered) == len(set(offered))
+
+
+def test_a_failure_on_a_later_page_does_not_make_the_earlier_ones_busy(world, head):
+    ids = post(world, *range(PAGE + 5))
+    world.swift.fail(('GET', world.messages), 503, times=1, skip=1)
+    with pytest.raises(Unavailable):
+        take(head, PAGE + 5, source(world))
+    assert taken(world, head, PAGE + 5) == ids
+
+
+def test_a_queue_of_claimed_messages_is_looked_through_page_by_page(world, head, monkeypatch):
+    monkeypatch.setattr(head_module, 'PAGE', 4)
+    ids = post(world, *range(10))
+    for message_id in ids[:9]:
+        put_claim(world, message_id)
+    assert taken(world, head, 1) == ids[9:]
+    assert listings(world) == 3
+
+
+def test_a_page_is_used_for_its_second_and_then_listed_again(world, head):
+    post(world, *range(10))
+    for _ in range(3):
+        take(head, 1, source(world))
+        world.clock.advance(0.3)
+    assert listings(world) == 1
+    world.clock.advance(0.2)
+    take(head, 1, source(world))
+    assert listings(world) == 2
+
+
+def test_an_empty_queue_is_listed_again_when_a_bell_rings_or_two_seconds_have_passed(world, head):
+    for _ in range(8):
+        assert taken(world, head) == []
+        world.clock.advance(0.2)
+    assert listings(world) == 1
+    ids = post(world, 'a')  # rings
+    assert taken(world, head) == ids
+    assert listings(world) == 2
+    world.cache.down = True
+    ids = post(world, 'b')
+    world.clock.advance(2)
+    assert taken(world, head) == ids
+
+
+def slow(world):
+    """A Swift whose listings let other green threads run first."""
+    def app(environ, start_response):
+        if environ['REQUEST_METHOD'] == 'GET':
+            for _ in range(3):
+                eventlet.sleep()
+        return world.swift(environ, start_response)
+    return app
+
+
+def test_takers_at_once_share_one_listing_and_get_different_messages(world, head):
+    ids = post(world, *range(40))
+    threads = [eventlet.spawn(taken, world, head, 5, app=slow(world)) for _ in range(8)]
+    shares = [thread.wait() for thread in threads]
+    assert sorted(sum(shares, [])) == ids
+    assert listings(world) == 1
+
+
+def test_takers_behind_one_that_fails_try_for_themselves(world, head):
+    ids = post(world, *range(4))
+    world.swift.fail(('GET', world.messages), 503, times=1)
+    threads = [eventlet.spawn(taken, world, head, 2, app=slow(world)) for _ in range(3)]
+    with pytest.raises(Unavailable):
+        threads[0].wait()
+    assert threads[1].wait() + threads[2].wait() == ids
+
+
+def test_a_taker_that_is_killed_lets_the_next_one_in(world, head):
+    ids = post(world, 'a')
+    killed = eventlet.spawn(taken, world, head, app=slow(world))
+    eventlet.sleep()
+    killed.kill()
+    with eventlet.Timeout(5):
+        assert taken(world, head) == ids
+
+
+def test_more_claims_than_one_listing_holds_are_all_looked_at(world, monkeypatch):
+    monkeypatch.setattr(head_module, 'LISTING_LIMIT', 3)
+    ids = post(world, *range(4))
+    for message_id in ids[:3]:
+        for delivery in (1, 2, 3):
+            put_claim(world, message_id, delivery, released=True)
+    app = world.swift
+    swift = source(world).swift
+
+    def three_rows(environ, start_response):
+        environ['QUERY_STRING'] = environ['QUERY_STRING'].replace('limit=10000', 'limit=3')
+        return app(environ, start_response)
+    swift.app = three_rows
+    claims = claims_between(swift, world.claims, ids[0], ids[-1])
+    assert {message_id: delivery for message_id, (delivery, _) in claims.items()} == \
+        dict.fromkeys(ids[:3], 3)
+    only = claims_between(swift, world.claims, ids[1], ids[1])
+    assert list(only) == [ids[1]]
+
+
+def test_a_claim_without_a_row_of_ours_counts_as_a_delivery(world):
+    message_id, = post(world, 'a')
+    response = world.swift.request(
+        'PUT', f'/v1/{ACCOUNT}/{world.claims}/{claim_name(message_id, 1)}',
+        {'X-Backend-Allow-Reserved-Names': 'true', 'Content-Type': 'application/json'}, b'{}')
+    assert response.status_int == 201
+    swift = source(world).swift
+    assert claims_between(swift, world.claims, message_id, message_id) == {message_id: (1, None)}
