@@ -243,8 +243,9 @@ class Frontend:
               request.environ.get('swift.trans_id', '-'), error)
 
     def _match(self, request: Request) -> tuple[Handler, list[str]]:
-        path = request.path
-        parts = (path[:-1] if len(path) > 1 and path.endswith('/') else path).split('/')
+        parts = request.path.split('/')
+        if len(parts) > 2 and parts[-2:] != ['', ''] and parts[-1] == '':
+            parts.pop()  # one slash at the end changes nothing
         for template, methods in self.routes:
             names = _names(template, parts)
             if names is not None:
