@@ -38,6 +38,13 @@ users, each with its key:
 """
 
 
+_JANITOR_DESCRIPTION = """\
+Remove what queues leave behind in Swift: claims whose messages are gone,
+messages that expired, and everything of purged and deleted queues. To be run
+on every node with container databases. More than one at a time does no harm.
+"""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a sub-command; its exit status is returned."""
     parser = argparse.ArgumentParser(
@@ -45,6 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument('--version', action='version', version=f'swiftqueue {__version__}')
     commands = parser.add_subparsers(title='commands', metavar='COMMAND', required=True)
     _describe_serve(commands)
+    _describe_janitor(commands)
     arguments = parser.parse_args(argv)
     try:
         return arguments.run(arguments)
@@ -169,3 +177,23 @@ First steps, line by line, in another shell:
   q -X DELETE "$URL$(echo "$CLAIM" | sed -n 's/.*"href": *"\\([^"]*\\)".*/\\1/p')"
 
 Ctrl-C stops it; the data stays."""
+
+
+def _describe_janitor(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        'janitor', help='remove what queues leave behind', description=_JANITOR_DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    how = parser.add_mutually_exclusive_group(required=True)
+    how.add_argument('--once', action='store_true', help='make one pass over everything, say what was done, and end')
+    how.add_argument('--daemon', action='store_false', dest='once', help='make pass after pass')
+    parser.add_argument('conf', metavar='CONF', help='configuration file with a section [swiftqueue-janitor]')
+    parser.add_argument('accounts', nargs='*', metavar='ACCOUNT',
+                        help='with --once: look at these accounts, not at the devices of this node')
+    parser.add_argument('--dry-run', action='store_true', help='write nothing, but say what would be done')
+    parser.add_argument('--verbose', action='store_true', help='say everything that is done')
+    parser.set_defaults(run=_janitor)
+
+
+def _janitor(arguments: argparse.Namespace) -> int:
+    from swiftqueue import janitor_daemon  # Swift takes a while to load
+    return janitor_daemon.main(arguments)

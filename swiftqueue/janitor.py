@@ -25,6 +25,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from hashlib import md5
 from itertools import chain, groupby, islice
 from typing import Any, Protocol
 
@@ -38,7 +39,6 @@ from swiftqueue.names import (
     CLAIM,
     ENDED,
     NUL,
-    ROW,
     Record,
     claims_container,
     decode_row,
@@ -53,7 +53,7 @@ from swiftqueue.names import (
     parse_record,
     queue_container,
 )
-from swiftqueue.swift import TICK, GenerationGone, Response, Swift
+from swiftqueue.swift import GenerationGone, Response, Swift
 
 PAGE = 1000  # rows in one listing
 WRITES = 5000  # in one queue, before the next one has its turn
@@ -184,7 +184,7 @@ class _Visit:
 
     def run(self) -> None:
         generations = self._generations()
-        # Only now: whoever wrote into a generation had read a record that names it. So the newest record is that
+        # Only now: whoever wrote into a generation had read a record that names it. So the record is that
         # one or a later one, and a generation with something in it that the record does not name is over.
         record = self._record()
         for generation in generations:
@@ -214,10 +214,12 @@ class _Visit:
             return False
 
     def _record(self) -> Record | None:
-        """The newest record that any replica has: by an older one, the living generation would seem over."""
-        records = [parse_record(headers) for headers in
-                   self.janitor.replicas.headers(self.account, queue_container(self.queue))]
-        return max((record for record in records if record), key=lambda record: record.written_at, default=None)
+        """The record, if all replicas agree. To one that missed a purge, the living generation would be over."""
+        found = [parse_record(headers) for headers in
+                 self.janitor.replicas.headers(self.account, queue_container(self.queue))]
+        if len({record and record.generation for record in found}) > 1:
+            raise Unavailable('The replicas of its record do not agree.')
+        return found[0]
 
     # -- generations that are over --
 
@@ -275,19 +277,14 @@ class _Visit:
             self._delete_message(generation, row)
 
     def _move(self, generation: _Generation, row: Row, there: Response, target: str) -> None:
-        """Store first, then delete. An ack of the moved message stands over a repeated move.
-
-        Both carry the object's own instant plus one tick, so that the tombstone left here does not keep the message
-        out should this generation be named again: a change of attributes that met a purge can do that.
-        """
-        headers = {'X-Delete-At': there.headers['x-delete-at']}
-        if decode_row(row['hash']) is not None:
-            headers[ROW] = row['hash']
-        instant = there.timestamp + TICK
-        self.swift.store(target, row['name'], there.body, headers, instant, mine=_untouched)
-        response = self.swift.request('DELETE', generation.messages, row['name'], timestamp=instant)
-        if response.status not in (204, 404, 409):
-            raise Unavailable(f'Swift answered {response.status}.')
+        """Store first, then delete. Stored under its own instant, a repeated move never brings back what was acked."""
+        value = decode_row(row['hash'])
+        limit = len(row['hash']) if value and 'body' in value else 0  # what its proxy allowed for the row
+        etag = md5(there.body, usedforsecurity=False).hexdigest()
+        headers = parse_envelope(json.loads(there.body)).row(etag, limit)
+        self.swift.store(target, row['name'], there.body, headers | {'X-Delete-At': there.headers['x-delete-at']},
+                         there.timestamp, mine=_untouched)
+        self.swift.delete(generation.messages, row['name'])
 
     def _drop(self, generation: _Generation, ended_at: float) -> None:
         """Delete the containers, the messages' last, since it has the mark; not before it is sure that they are empty.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import math
 import os
 import random
 import sqlite3
@@ -28,7 +29,6 @@ from swift.common.exceptions import ClientException
 from swift.common.internal_client import InternalClient
 from swift.common.ring import Ring
 from swift.common.ring.utils import is_local_device
-from swift.common.swob import Request
 from swift.container.backend import DATADIR, ContainerBroker
 
 from swiftqueue.errors import QueueError, Unavailable
@@ -38,6 +38,12 @@ from swiftqueue.swift import LISTING_LIMIT, Swift
 
 SECTION = 'swiftqueue-janitor'
 IDLE = 3600  # seconds between two looks at a container that is empty
+
+NUMBERS = {  # option: default and least value
+    'interval': (60, 1),
+    'retention': (60, 60),
+    'requests_per_second': (50, 0),
+}
 
 _FOREIGN = float('inf')  # stands for the last look at a container that is not ours: there will be no other
 
@@ -51,15 +57,13 @@ class JanitorDaemon(Daemon):
     def __init__(self, conf: dict[str, str], *, ages: Ages | None = None, dry_run: bool = False,
                  say: Callable[[str], None] | None = None, log_to_console: bool = False):
         self.conf = conf
-        self.logger = utils.get_logger(conf, log_to_console=log_to_console, log_route=SECTION)
-        self.interval = _number(conf, 'interval', 60, 1)
-        retention = _number(conf, 'retention', 60, 60)
-        rate = _number(conf, 'requests_per_second', 50, 0)
+        self.interval, retention, rate = (_number(conf, name) for name in NUMBERS)
         client = InternalClient(
             conf.get('internal_client_conf_path') or conf['__file__'], 'Swift Queue Janitor', 1,
             global_conf={'log_name': f'{conf.get("log_name", SECTION)}-ic'})
         self._app = client.app
-        self._environ = Request.blank('/').environ
+        # After the client's loggers, which would share the console: nobody wants to see every request there.
+        self.logger = utils.get_logger(conf, log_to_console=log_to_console, log_route=SECTION)
         self._databases = Databases(
             [root.strip() for root in conf.get('devices', '/srv/node').split(',')],
             utils.config_true_value(conf.get('mount_check', 'true')), client.container_ring,
@@ -90,7 +94,7 @@ class JanitorDaemon(Daemon):
                 sleep(max(0, self.interval - (time.monotonic() - began)))
 
     def _swift(self, account: str) -> Swift:
-        return Swift(self._app, self._environ, account, logger=self.logger)
+        return Swift(self._app, {}, account, logger=self.logger)
 
     def _in_accounts(self, accounts: Iterable[str]) -> Iterator[tuple[str, str]]:
         for account in accounts:
@@ -164,7 +168,7 @@ class Databases:
             for path, device, _ in utils.audit_location_generator(
                     root, DATADIR, '.db', mount_check=self.mount_check, logger=self.logger):
                 key = bytes.fromhex(Path(path).parent.name)
-                looked_at[key] = self._looked_at.get(key, 0)
+                looked_at.setdefault(key, self._looked_at.get(key, 0))
                 if looked_at[key] == _FOREIGN:
                     continue
                 sleep()  # others in this process have work too
@@ -197,21 +201,35 @@ class Databases:
         return info['object_count'] > 0 or not looked_at or time.monotonic() - looked_at >= IDLE
 
 
+def _number(conf: dict[str, str], name: str) -> float:
+    default, least = NUMBERS[name]
+    text = conf.get(name, default)
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not least <= value < math.inf:
+        raise ValueError(f'option {name!r} of the janitor must be a number from {least} up, not {text!r}')
+    return value
+
+
 def main(arguments: argparse.Namespace) -> int:
     """Run ``swiftqueue janitor``; the exit status, 1 if anything went wrong.
 
     ``arguments`` has ``conf``, ``once`` (otherwise it runs for ever), ``accounts``, ``dry_run`` and ``verbose``.
     """
     try:
+        if arguments.accounts and not arguments.once:
+            raise ValueError('accounts can be named with --once only')
         conf = utils.readconf(arguments.conf, SECTION)
         if utils.set_swift_dir(conf.get('swift_dir')):
             constraints.reload_constraints()
             storage_policy.reload_storage_policies()
         if arguments.once:
             return _run_once(conf, arguments)
-        say = {'say': print} if arguments.verbose else {}
-        run_daemon(partial(JanitorDaemon, dry_run=arguments.dry_run, **say), arguments.conf, SECTION)
-    except (ValueError, OSError, QueueError) as error:
+        run_daemon(partial(JanitorDaemon, dry_run=arguments.dry_run), arguments.conf, SECTION,
+                   verbose=arguments.verbose)
+    except (ValueError, LookupError, OSError, QueueError) as error:
         print(f'swiftqueue: {error}', file=sys.stderr)
         return 1
     return 0
@@ -222,7 +240,11 @@ def _run_once(conf: dict[str, str], arguments: argparse.Namespace) -> int:
     hubs.use_hub(utils.get_hub())
     if os.geteuid() == 0:
         # Looking into a database leaves lock files beside it, and they have to be the servers'.
-        utils.drop_privileges(conf.get('user', 'swift'))
+        user = conf.get('user', 'swift')
+        try:
+            utils.drop_privileges(user)
+        except KeyError:
+            raise ValueError(f'there is no user {user!r}: option user names the one that Swift runs as') from None
     daemon = JanitorDaemon(conf, dry_run=arguments.dry_run, log_to_console=True,
                            say=print if arguments.verbose or arguments.dry_run else None)
     tally = daemon.run_once(arguments.accounts, thorough=True)
