@@ -5,14 +5,16 @@ import json
 import subprocess
 import sys
 import time
+from hashlib import md5
 from pathlib import Path
 
 import pytest
 from real_swift import RealSwift
 from user import User
 
+from swiftqueue import ids
 from swiftqueue.cluster import Cluster
-from swiftqueue.names import NUL, claims_container, messages_container, parse_container
+from swiftqueue.names import NUL, Envelope, claims_container, message_name, messages_container, parse_container
 
 SAMPLE = Path(__file__).parents[2] / 'etc' / 'swiftqueue-janitor.conf-sample'
 PROGRAM = str(Path(sys.executable).with_name('swiftqueue'))
@@ -179,6 +181,22 @@ def test_a_claim_stays_while_one_container_server_lists_its_message(cluster, con
     assert len(rows(swift, claims)) == 1
     cluster.run_daemons_once()  # the object updater delivers the row of the deleted message
     wait_until(lambda: clean(conf)['errors'] == 0 and not rows(swift, claims))
+
+
+def test_a_message_posted_to_the_old_generation_after_a_purge_is_moved_and_can_be_claimed(conf, user, swift):
+    post(user, 'late', 1)
+    old = messages_container('late', generation(swift, 'late'))
+    assert user.request('POST', '/v2/queues/late/purge').status_code == 204
+    now = time.time()
+    envelope = Envelope({'came': 'late'}, now, 300, 0, now + 300)
+    row = envelope.row(md5(envelope.content(), usedforsecurity=False).hexdigest(), 4096)
+    status, _, _ = swift.send('PUT', f'/v1/{ACCOUNT}/{old}/{message_name(ids.floor(now))}', {
+        'X-Backend-Allow-Reserved-Names': 'true', 'X-Delete-At': str(int(now) + 301), **row}, envelope.content(), None)
+    assert status == 201
+    assert clean(conf)['moved'] == 1
+    assert old not in containers(swift, 'late')
+    (message,), _ = claim(user, 'late', 1)
+    assert message['body'] == {'came': 'late'}
 
 
 def test_the_daemon_makes_pass_after_pass(conf, user, swift, tmp_path):
