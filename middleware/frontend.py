@@ -24,7 +24,6 @@ from swiftqueue.limits import FALSE, TRUE
 
 BODY_SECONDS = 30  # for a whole body, however slowly it trickles in
 MAX_DEPTH = 100  # of nested JSON: what is stored must also be readable deeper down the stack
-_CHUNK = 65536
 
 Handler = Callable[..., 'Answer']
 Routes = Mapping[str, Mapping[str, Handler]]  # path template: method: handler
@@ -148,7 +147,7 @@ class Request:
         chunks, size = [], 0
         timeout = Timeout(BODY_SECONDS)
         try:
-            while size < most and (chunk := self.environ['wsgi.input'].read(min(_CHUNK, most - size))):
+            while size < most and (chunk := self.environ['wsgi.input'].read(most - size)):
                 chunks.append(chunk)
                 size += len(chunk)
         except Timeout as expired:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
-from swiftqueue.errors import Forbidden, Invalid, Unauthorized
+from swiftqueue.errors import Invalid, Unauthorized
 from swiftqueue.limits import Options
 
 MAX_PROJECT = 256  # characters, as in Messaging v2
@@ -15,16 +15,6 @@ _LONGEST = 200  # bytes of an account's name that an anonymous project may have
 _MAX_ACCOUNT = 256  # bytes, Swift's own limit
 
 Environ = dict[str, Any]
-
-
-def refuse_foreign_grant(environ: Environ) -> None:
-    """Raises Forbidden for a request that one of Swift's own filters has let in by other means than a token.
-
-    Temporary URLs and form uploads are for single objects, and say nothing of queues.
-    """
-    user = environ.get('REMOTE_USER')
-    if environ.get('swift.authorize_override') or isinstance(user, str) and user.startswith('.wsgi.'):
-        raise Forbidden('This kind of access is not for queues.')
 
 
 def project_of(environ: Environ, named: str | None, options: Options) -> str:

@@ -86,7 +86,6 @@ def door(app: Callable, engine: Engine, logger: logging.Logger) -> Frontend:
         if request.path == '/':
             return None
         environ, options = request.environ, engine.options
-        identity.refuse_foreign_grant(environ)
         if request.header('URL-Signature') is not None:
             project = _signed_project(request, engine)
         else:

@@ -172,7 +172,7 @@ def _show_popped(call: Call, name: str, message: Message) -> dict[str, Any]:
 def _delete_some(call: Call, queue: Queue, ids: list[str]) -> None:
     claim_ids = call.request.strings('claim_ids')
     if claim_ids:
-        _ack_some(queue, ids, _check_number(call, 'claim_ids', list(dict.fromkeys(claim_ids))))
+        _ack_some(queue, ids, _check_number(call, 'claim_ids', claim_ids))
     elif call.options.message_delete_with_claim_id:
         raise Invalid('Messages can only be deleted with claim_ids, the ids of their claims.')
     else:
@@ -180,22 +180,25 @@ def _delete_some(call: Call, queue: Queue, ids: list[str]) -> None:
 
 
 def _ack_some(queue: Queue, ids: list[str], claim_ids: list[str]) -> None:
-    """Ack every message with whichever of the claims holds it."""
-    refusal: QueueError | None = None
-    for message_id in ids:
-        for claim_id in list(claim_ids):
-            try:
-                queue.claims.ack(message_id, claim_id)
-            except (MessageClaimed, ReceiptInvalid) as error:
-                refusal_here = error
-            else:
-                claim_ids.remove(claim_id)
-                claim_ids.insert(0, claim_id)  # most likely it holds the next one too
-                break
+    """Ack all that the claims hold, then raise what was said against another one."""
+    refusals = [_ack_with_any(queue, message_id, claim_ids) for message_id in ids]
+    for refusal in refusals:
+        if refusal:
+            raise refusal
+
+
+def _ack_with_any(queue: Queue, message_id: str, claim_ids: list[str]) -> QueueError | None:
+    refusal = None
+    for claim_id in claim_ids:
+        try:
+            queue.claims.ack(message_id, claim_id)
+        except (MessageClaimed, ReceiptInvalid) as error:
+            refusal = error
         else:
-            refusal = refusal_here
-    if refusal:
-        raise refusal
+            claim_ids.remove(claim_id)
+            claim_ids.insert(0, claim_id)  # most likely it holds the next message too
+            return None
+    return refusal
 
 
 # -- claims ----------------------------------------------------------------------------------------

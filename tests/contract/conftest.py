@@ -2,7 +2,10 @@
 
 import pytest
 from clients import EngineClient, MessagingClient
-from world import World
+from janitors import DAY, janitor_of, swift_of
+from world import ACCOUNT, World
+
+from swiftqueue.janitor import queues_of
 
 DOORS = {'engine': EngineClient, 'messaging-v2': MessagingClient}
 
@@ -12,6 +15,23 @@ def world():
     world = World()
     yield world
     world.swift.assert_no_leaks()
+    nothing_is_left(world)
+
+
+def nothing_is_left(world: World) -> None:
+    """Once all messages have expired and the janitor has been there, queues hold nothing; once deleted, there is none."""
+    names = [info.name for info in world.queue('any').account.queues(limit=20).items]
+    for step in ('expired', 'deleted'):
+        if step == 'deleted':
+            for name in names:
+                world.tick()
+                world.queue(name).delete()
+        for _ in range(2):  # the first pass empties containers, a later one removes them
+            world.clock.advance(30 * DAY)
+            tally = janitor_of(world).sweep(queues_of(swift_of(world)), thorough=True)
+            assert tally.errors == 0
+        assert world.swift.live_objects(ACCOUNT) == []
+    assert world.swift.containers(ACCOUNT) == []
 
 
 @pytest.fixture(params=DOORS)

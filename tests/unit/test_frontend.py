@@ -5,6 +5,7 @@ from io import BytesIO
 
 import eventlet
 import pytest
+from swiftqueue.middleware import frontend
 from swiftqueue.middleware.frontend import (
     MAX_DEPTH,
     Answer,
@@ -87,6 +88,12 @@ def test_a_client_that_hangs_up_is_not_our_fault(error):
 
     with pytest.raises(BadBody, match='broke off'):
         request(CONTENT_LENGTH='5', **{'wsgi.input': Broken()}).body(10)
+
+
+def test_the_time_for_a_body_ends_with_the_body(monkeypatch):
+    monkeypatch.setattr(frontend, 'BODY_SECONDS', 0.001)
+    assert request(body=b'x').body(10) == b'x'
+    eventlet.sleep(0.005)
 
 
 def test_a_timeout_of_somebody_else_is_passed_on():

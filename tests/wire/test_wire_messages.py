@@ -198,6 +198,14 @@ def test_true_and_false_have_many_names(wire):
             assert len(wire.request(f'GET {MESSAGES}?echo={name}').json['messages']) == number
 
 
+def test_an_age_is_whole_seconds_and_never_negative(wire):
+    wire.request(f'POST {MESSAGES}', {'messages': [{'body': 1}]})
+    for seconds, age in ((0.9, 0), (1, 1), (-1.8, 0), (-0.01, 0)):
+        wire.clock.advance(seconds)
+        [message] = wire.request(f'GET {MESSAGES}?echo=1&include_delayed=1').json['messages']
+        assert message['age'] == age
+
+
 def test_a_checksum_is_shown_on_demand(make_wire):
     wire = make_wire(enable_checksum=True)
     wire.request(f'POST {MESSAGES}', {'messages': [{'body': {'ü': 1}}]})

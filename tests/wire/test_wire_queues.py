@@ -63,10 +63,11 @@ TRANSCRIPTS = {
         ('GET /v2/queues?colour=green&with_count=1', None, 200, {'queues': [], 'links': [], 'count': 2}),
     ],
     'metadata is changed by a patch': [
-        ('PUT /v2/queues/jobs', {'colour': 'red', 'a/b~c': 1}, 201, None),
+        ('PUT /v2/queues/jobs', {'colour': 'red', 'a/b~c': 1, 'd~1': 2}, 201, None),
         ('PATCH /v2/queues/jobs', [{'op': 'add', 'path': '/metadata/size', 'value': [1]},
                                    {'op': 'replace', 'path': '/metadata/colour', 'value': 'blue'},
                                    {'op': 'remove', 'path': '/metadata/a~1b~0c'},
+                                   {'op': 'remove', 'path': '/metadata/d~01'},
                                    {'op': 'replace', 'path': '/metadata/_default_message_ttl', 'value': 120}],
          200, DEFAULTS | {'colour': 'blue', 'size': [1], '_default_message_ttl': 120}, PATCH),
         ('GET /v2/queues/jobs', None, 200, DEFAULTS | {'colour': 'blue', 'size': [1], '_default_message_ttl': 120}),

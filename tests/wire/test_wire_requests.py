@@ -154,7 +154,7 @@ def test_a_body_without_length_is_read_up_to_the_limit(wire):
     body = Trickle()
     answer = wire.request('POST /v2/queues/jobs/messages', headers={'Transfer-Encoding': 'chunked'},
                           **{'wsgi.input': body})
-    assert answer.status == 400
+    assert (answer.status, answer.json['title']) == (400, 'Invalid API request')
     assert body.taken == 262145
 
 

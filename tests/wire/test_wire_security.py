@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 from swift.common.middleware.keystoneauth import KeystoneAuth
-from wire.transcript import send
+from wire.transcript import no_syslog, send
 
 EVERYTHING = [
     ('GET /v2/queues', None), ('PUT /v2/queues/jobs', {}), ('GET /v2/queues/jobs', None),
@@ -188,9 +188,10 @@ def test_a_guest_cannot_use_the_dead_letter_queue_of_another_account(wire):
     assert wire.accounts_touched() == {'AUTH_other'}
 
 
-@cache  # it opens a socket for its log
+@cache
 def keystone():
-    return KeystoneAuth(None, {})
+    with no_syslog():
+        return KeystoneAuth(None, {})
 
 
 def through_keystone(wire, line, sent=None, **headers):
@@ -238,11 +239,21 @@ def test_a_token_without_a_project_opens_nothing(wire):
     assert wire.swift.calls == []
 
 
-def test_allow_anonymous_does_not_open_what_an_auth_filter_guards(make_wire):
+@pytest.mark.parametrize('project', ['test', 'AUTH_test', '', None])
+def test_allow_anonymous_does_not_open_what_an_auth_filter_guards(make_wire, project):
     wire = make_wire(allow_anonymous=True)
-    answer = wire.request('GET /v2/queues', user=None, headers={'X-Project-Id': 'test'})
+    answer = wire.request('GET /v2/queues/jobs/messages', user=None, headers={'X-Project-Id': project})
     assert answer.status == 401
     assert wire.swift.calls == []
+
+
+def test_a_project_that_swift_could_not_name_an_account_after_is_refused(make_wire):
+    wire = make_wire(auth=False)
+    for project, status in (('x' * 251, 201), ('x' * 252, 400), ('\xc3\xbc' * 126, 400)):
+        answer = wire.request('PUT /v2/queues/jobs', headers={'X-Project-Id': project}, REMOTE_USER='admin,admin:joe',
+                              **{'swift.authorize': lambda request: None})
+        assert answer.status == status
+    assert wire.accounts_touched() == {'AUTH_' + 'x' * 251}
 
 
 def test_no_header_of_a_client_reaches_swift(wire):

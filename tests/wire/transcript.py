@@ -9,13 +9,17 @@ anything that comes later.
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from string import Template
 from typing import Any
+from unittest.mock import patch
 from wsgiref.validate import validator
+
+from swift.common.utils import logs
 
 
 class Whatever:
@@ -82,6 +86,11 @@ class _Text:
     def write(self, text: str) -> None: ...
     def writelines(self, lines: list[str]) -> None: ...
     def flush(self) -> None: ...
+
+
+def no_syslog() -> Any:
+    """While this is entered, Swift's loggers open no sockets."""
+    return patch.object(logs, 'ThreadSafeSysLogHandler', lambda **options: logging.NullHandler())
 
 
 def play(wire: Any, steps: list[Any], user: str = 'tester') -> None:
