@@ -128,8 +128,9 @@ class Account:
         return [parsed[1] for row in rows if (parsed := parse_container(row['name']))]
 
     def _info(self, name: str) -> QueueInfo | None:
-        record = self.queue(name).read_record()
-        return record and QueueInfo(name, queue_attributes.effective(record.attributes, self.engine.options))
+        queue = self.queue(name)
+        record = queue.read_record()
+        return record and QueueInfo(name, queue.shown(record.attributes))
 
 
 class Queue:
@@ -238,7 +239,7 @@ class Queue:
         record = self.read_record()
         if record is None:
             raise QueueNotFound(f'There is no queue {self.name}.')
-        return self._shown(record.attributes)
+        return self.shown(record.attributes)
 
     def configure(self, change: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any]:
         """Store what ``change`` makes of the attributes (those set, without defaults).
@@ -254,7 +255,7 @@ class Queue:
         self._check(attributes)
         changed = replace(record, attributes=attributes, written_at=self._after(record))
         self._write(changed.attribute_headers(), changed.written_at)
-        return self._shown(attributes)
+        return self.shown(attributes)
 
     def stats(self) -> Stats:
         """Counts, exact as far as listings are. Raises QueueNotFound, Unauthorized, Forbidden, Unavailable."""
@@ -338,8 +339,8 @@ class Queue:
         for right in ('read', 'write'):
             self.swift.check_acl(right, attributes.get(f'_{right}_acl'))
 
-    def _shown(self, attributes: dict[str, Any]) -> dict[str, Any]:
-        """Only who may change a queue sees who else may use it."""
+    def shown(self, attributes: dict[str, Any]) -> dict[str, Any]:
+        """The attributes as the caller may see them: only who may change a queue sees who else may use it."""
         shown = queue_attributes.effective(attributes, self.engine.options)
         try:
             self.swift.authorize('PUT', self.name)

@@ -48,6 +48,7 @@ DAEMONS = (
     # ssync goes through the object servers and needs no rsync.
     Daemon('object-replicator', 'object', 'swift.obj.replicator:ObjectReplicator', 30,
            several_nodes=True, options={'sync_method': 'ssync'}),
+    Daemon('swiftqueue-janitor', 'swiftqueue-janitor', 'swiftqueue.janitor_daemon:JanitorDaemon', 30),
 )
 
 

@@ -13,10 +13,10 @@ from typing import Any
 from urllib.parse import quote
 
 from swift.common.swob import Request
-from swiftqueue.middleware.queue import QueueFilter
 from world import World
 
 from swiftqueue.errors import ClaimNotFound, Invalid, MessageClaimed, QueueNotFound, ReceiptInvalid
+from swiftqueue.middleware.queue import QueueFilter
 from swiftqueue.model import NewMessage
 
 

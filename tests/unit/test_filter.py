@@ -7,9 +7,9 @@ import pytest
 from model_swift import ModelSwift, send
 from swift.common import utils
 from swift.common.registry import get_swift_info
-from swiftqueue.middleware.queue import QueueFilter, filter_factory, receipt_key
 
 from swiftqueue.limits import Options
+from swiftqueue.middleware.queue import QueueFilter, filter_factory, receipt_key
 from swiftqueue.queues import Engine
 
 SECTIONS = """

@@ -5,6 +5,8 @@ from io import BytesIO
 
 import eventlet
 import pytest
+
+from swiftqueue.errors import Forbidden, Invalid, TooLarge
 from swiftqueue.middleware import frontend
 from swiftqueue.middleware.frontend import (
     MAX_DEPTH,
@@ -16,8 +18,6 @@ from swiftqueue.middleware.frontend import (
     UnknownPath,
     parse_json,
 )
-
-from swiftqueue.errors import Forbidden, Invalid, TooLarge
 
 
 def request(method='GET', path='/', query='', body=b'', **environ):

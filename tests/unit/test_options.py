@@ -5,9 +5,9 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
-from swiftqueue.middleware.queue import QueueFilter
 
 from swiftqueue.limits import OptionError, Options
+from swiftqueue.middleware.queue import QueueFilter
 
 SAMPLE = Path(__file__).parents[2] / 'etc' / 'proxy-server.conf-sample'
 

@@ -4,9 +4,9 @@ import hashlib
 import hmac
 
 import pytest
-from swiftqueue.middleware.signed_urls import NotSigned, share, sign, verify
 
 from swiftqueue.errors import Invalid
+from swiftqueue.middleware.signed_urls import NotSigned, share, sign, verify
 
 NOW = 1_800_000_000
 PATH = '/v2/queues/jobs/messages'

@@ -14,10 +14,10 @@ from model_swift import ModelCache, ModelSwift
 from swift.common.middleware.catch_errors import CatchErrorMiddleware
 from swift.common.middleware.gatekeeper import GatekeeperMiddleware
 from swift.common.middleware.tempauth import TempAuth
-from swiftqueue.middleware.queue import QueueFilter
 from wire.transcript import Answer, no_syslog, send
 
 from swiftqueue.limits import Options
+from swiftqueue.middleware.queue import QueueFilter
 from swiftqueue.queues import Engine
 
 USERS = {

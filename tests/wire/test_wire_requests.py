@@ -4,9 +4,10 @@ import io
 
 import eventlet
 import pytest
+from wire.transcript import ANY, play
+
 from swiftqueue.middleware import frontend
 from swiftqueue.middleware.zaqar import HOME, ROUTES
-from wire.transcript import ANY, play
 
 UUID = '3381af92-2b9e-11e3-b191-71861300734c'
 
