@@ -19,7 +19,7 @@ def world():
 
 
 def nothing_is_left(world: World) -> None:
-    """Once all messages have expired and the janitor has been there, queues hold nothing; once deleted, there is none."""
+    """When all has expired and the janitor was there, queues hold nothing; once they are deleted, nothing is there."""
     names = [info.name for info in world.queue('any').account.queues(limit=20).items]
     for step in ('expired', 'deleted'):
         if step == 'deleted':
