@@ -63,6 +63,7 @@ class _Attempt:
     entry: Entry
     delivery: int
     gate: bool | None
+    entered_at: float  # through the gate, on the monotonic clock
     keep_until: float
     state: ClaimState | None = None  # what its claim object says, once it is ours
     envelope: Envelope | None = None
@@ -141,7 +142,12 @@ class Claims:
                                members=tuple(each.member for each in attempts))
             self.swift.at_most(partial(self._try, record, state), attempts)
             if won := [each for each in attempts if each.state]:
-                return self._settle(record, won, receipt)
+                try:
+                    return self._settle(record, won, receipt)
+                except QueueError:
+                    for each in won:
+                        self._let_go(record, each, each.state)
+                    raise
             failure = next((each.error for each in attempts if each.error), failure)
         if failure:
             raise Unavailable(f'No message could be claimed: {failure}')
@@ -156,53 +162,63 @@ class Claims:
             options.head_seconds, options.gate_seconds, lambda: self.swift.cache.bell(self.queue.name),
             self.engine.clock, self.engine.monotonic)
         admitted: list[_Attempt] = []
-        while len(admitted) < limit and (entries := take(head, limit - len(admitted), source)):
+        while len(admitted) < limit:
+            try:
+                entries = take(head, limit - len(admitted), source)
+            except QueueError:
+                if not admitted:
+                    raise
+                break  # those at hand are behind the gate already
+            if not entries:
+                break
             for entry in entries:
                 if is_dead(record, entry):
                     self._pass_over(entry)
                     bury(self.queue, record, entry)
                     continue
                 delivery = entry.delivery + 1
+                entered_at = self.engine.monotonic()
                 gate = self.swift.cache.enter_gate(container, claim_name(entry.id, delivery),
                                                    options.gate_seconds)
                 if gate is False:
                     self._pass_over(entry)
                     continue
                 keep_until = max(self.engine.clock() + seconds, entry.claim.keep_until if entry.claim else 0)
-                admitted.append(_Attempt(entry, delivery, gate, keep_until))
+                admitted.append(_Attempt(entry, delivery, gate, entered_at, keep_until))
         return admitted
 
     def _try(self, record: Record, state: ClaimState, attempt: _Attempt) -> None:
         """Make the attempt's claim ours if it can be. Nothing is raised: one attempt must not hide the others."""
         entry, state = attempt.entry, replace(state, keep_until=attempt.keep_until)
         try:
-            if self._win(ClaimObjects(self.queue, record), attempt, state):
+            if self._win(record, attempt, state):
                 entry.delivery, entry.claim = attempt.delivery, state
                 attempt.state = state if self._prepare(record, attempt) else None
         except QueueError as error:
             attempt.error = error
             if entry.claim is state:
-                self._let_go(record, entry.id, attempt.delivery, state)
+                self._let_go(record, attempt, state)
         if attempt.state:
             entry.busy_until = 0
             self.queue.head(record).note(entry, self.engine.clock())
         else:
             self._pass_over(entry)
 
-    def _let_go(self, record: Record, message_id: str, delivery: int, state: ClaimState) -> None:
-        """Release what we hold but cannot hand out; if even that fails, the claim runs out."""
+    def _let_go(self, record: Record, attempt: _Attempt, state: ClaimState) -> None:
+        """Release what is ours and cannot be handed out; if even that fails, the claim runs out."""
+        objects, message_id = ClaimObjects(self.queue, record), attempt.entry.id
         try:
-            ClaimObjects(self.queue, record).release(message_id, delivery, state)
+            if self._is_ours(objects, message_id, attempt.delivery, state):
+                objects.release(message_id, attempt.delivery, state)
         except QueueError as error:
             self.swift.logger.warning('swiftqueue: message %s is held for nothing: %s', message_id, error)
 
     def _pass_over(self, entry: Entry) -> None:
         entry.busy_until = self.engine.clock() + _PASS_OVER
 
-    def _win(self, objects: ClaimObjects, attempt: _Attempt, state: ClaimState) -> bool:
+    def _win(self, record: Record, attempt: _Attempt, state: ClaimState) -> bool:
         """Whether the claim object is now there and ours. Raises Unavailable."""
-        entry, delivery = attempt.entry, attempt.delivery
-        began = self.engine.monotonic()
+        objects, entry, delivery = ClaimObjects(self.queue, record), attempt.entry, attempt.delivery
         ran_out = entry.delivery > 0 and not (entry.claim and entry.claim.released)
         if ran_out and not self._ended(objects, entry):
             return False
@@ -211,9 +227,11 @@ class Claims:
             self._learn(objects, entry, delivery)
             return False
         if status != 201:
+            if attempt.gate:  # nobody else can have written it, so what landed of it is ours
+                self._let_go(record, attempt, state)
             self.swift.cache.open_gate(objects.container, claim_name(entry.id, delivery))
             raise Unavailable(f'Swift answered {status} to a claim.')
-        if self.engine.monotonic() - began > self.engine.options.confirm_limit:
+        if self.engine.monotonic() - attempt.entered_at > self.engine.options.confirm_limit:
             return False
         if attempt.gate is None and not self._is_ours(objects, entry.id, delivery, state):
             return False

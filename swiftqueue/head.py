@@ -13,6 +13,7 @@ from typing import Any
 from eventlet.semaphore import Semaphore
 
 from swiftqueue import ids
+from swiftqueue.errors import QueueError
 from swiftqueue.names import (
     ClaimState,
     Envelope,
@@ -129,7 +130,12 @@ def take(head: Head, count: int, source: Source) -> list[Entry]:
             found = list(_free(head, count, source.clock()))
         pages = 1
         while len(found) < count and not head.complete and pages < _SCAN:
-            _extend(head, source)
+            try:
+                _extend(head, source)
+            except QueueError:
+                if not found:
+                    raise
+                break
             found = list(_free(head, count, source.clock()))
             pages += 1
         now = source.clock()

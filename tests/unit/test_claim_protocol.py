@@ -110,6 +110,39 @@ def test_the_gate_opens_at_once_after_a_put_that_failed():
     assert bodies(claim(world, proxy=1)) == ['a']
 
 
+def test_a_claim_whose_reply_was_lost_is_given_back_at_once():
+    world = a_world()
+    post(world, 'a')
+    world.swift.fail(('PUT', CLAIMS), 503, times=1, after_work=True)
+    with pytest.raises(Unavailable):
+        claim(world, ttl=10000)
+    world.clock.advance(2)
+    assert bodies(claim(world, proxy=1)) == ['a']
+
+
+def test_claims_that_cannot_be_handed_out_are_given_back_at_once():
+    """Redeliveries are read before they are handed out, and that fails."""
+    world = a_world()
+    post(world, 'a', 'b')
+    world.queue().claims.release(claim(world).id)
+    world.swift.fail(('GET', MESSAGES + 'jobs'), 503, times=100, skip=1)  # not the listing
+    with pytest.raises(Unavailable):
+        claim(world, proxy=1, ttl=10000)
+    world.swift.heal()
+    world.clock.advance(2)
+    assert bodies(claim(world)) == ['a', 'b']
+
+
+def test_a_second_page_that_cannot_be_listed_does_not_waste_the_first(monkeypatch):
+    monkeypatch.setattr('swiftqueue.head.PAGE', 2)
+    world = a_world()
+    ids = post(world, *range(3))
+    generation = world.queue().record().generation
+    world.queue().swift.cache.enter_gate(claims_container('jobs', generation), claim_name(ids[1], 1), 30)
+    world.swift.fail(('GET', MESSAGES), 503, times=100, skip=1)
+    assert bodies(claim(world, limit=3)) == [0]
+
+
 def test_a_put_that_took_too_long_counts_as_lost():
     world = a_world()
     post(world, 'a')
