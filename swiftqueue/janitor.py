@@ -96,8 +96,8 @@ class Replicas(Protocol):
     def headers(self, account: str, container: str) -> list[dict[str, str]]:
         """What each says of the container, names in lower case; empty from one that has none."""
 
-    def names(self, account: str, container: str, marker: str, end_marker: str) -> list[set[str] | None]:
-        """What each lists between the markers; None from one that has no such container."""
+    def mark_deleted(self, account: str, container: str, deleted_at: dict[str, float]) -> None:
+        """Have each know that these objects were deleted, and when: a row that comes late shows them no more."""
 
 
 class _Enough(Exception):
@@ -294,10 +294,10 @@ class _Visit:
         if self.swift.clock() - max(ended_at, generation.put_at) < self.ages.settled:
             return
         for container in (generation.claims, generation.messages):
-            listed = self.janitor.replicas.names(self.account, container, '', '')
-            if any(listed):
+            found = [headers for headers in self.janitor.replicas.headers(self.account, container) if headers]
+            if any(int(headers['x-container-object-count']) for headers in found):
                 return
-            if all(names is None for names in listed):
+            if not found:
                 continue
             if self._write(f'delete container {container!r}', self.swift.delete_container, container) is False:
                 return
@@ -316,15 +316,19 @@ class _Visit:
         claims = ((message_id, list(deliveries)) for message_id, deliveries in
                   groupby(rows, lambda row: parse_claim(row['name'])[0]))
         while batch := dict(islice(claims, self.janitor.page)):
-            gone = {message_id: deliveries for message_id, deliveries in batch.items()
+            over = {message_id: deliveries for message_id, deliveries in batch.items()
                     if self._is_over(generation, deliveries[-1])}
-            if gone:
-                marker, end_marker = message_name(min(gone))[:-1], message_name(max(gone)) + '\x01'
+            if over:
+                # Right below the first, and right behind the last.
+                marker, end_marker = message_name(min(over))[:-1], message_name(max(over)) + '\x01'
                 for page in self._pages(generation.messages, marker, end_marker):
                     for row in page:
-                        gone.pop(parse_message(row['name']), None)
-            if gone and self._unlist(generation, gone):
-                self._each(lambda claims: self._remove_claims(generation, *claims), gone.items())
+                        over.pop(parse_message(row['name']), None)
+            ended = zip(over, self._each(lambda claims: self._gone_at(generation, *claims), over.items()), strict=True)
+            gone = {message_id: gone_at for message_id, gone_at in ended if gone_at}
+            if gone:
+                self._unlist(generation, gone)
+            self._each(lambda message_id: self._delete_claims(generation, over[message_id]), gone)  # noqa: B023
 
     def _is_over(self, generation: _Generation, row: Row) -> bool:
         """Whether the claim ended a while ago, and was neither made nor changed lately."""
@@ -339,32 +343,34 @@ class _Visit:
             state = there and parse_claim_header(there.headers[CLAIM.lower()])
         return state is None or state.released or now - state.expires_at >= self.ages.retention
 
-    def _unlist(self, generation: _Generation, gone: dict[str, list[Row]]) -> bool:
-        """Leave those whose message no replica lists: from any other, a claimer would take it for waiting."""
-        marker, end_marker = message_name(min(gone))[:-1], message_name(max(gone)) + '\x01'
-        for names in self.janitor.replicas.names(self.account, generation.messages, marker, end_marker):
-            if names is None:  # this replica has yet to hear of the container
-                return False
-            for name in names:
-                gone.pop(parse_message(name), None)
-        return bool(gone)
-
-    def _remove_claims(self, generation: _Generation, message_id: str, rows: list[Row]) -> None:
-        """Delete the claims of a message that is gone, the last one last: to whoever looks now, it is the last."""
+    def _gone_at(self, generation: _Generation, message_id: str, rows: list[Row]) -> float | None:
+        """When the message was deleted, if it was, and that is long enough ago."""
         # An expired object looks deleted, with its own instant for that of the tombstone; this tells them apart.
         message = self.swift.request('HEAD', generation.messages, message_name(message_id),
                                      headers={'X-Newest': 'true', 'X-Backend-Open-Expired': 'true'})
         if message.status == 200:
-            return
+            return None
         if message.status != 404:
             raise Unavailable(f'Swift answered {message.status}.')
         # A tombstone is reclaimed in time; then the claim has to be old itself.
-        age, least = self.swift.clock() - message.timestamp, self.ages.retention
-        if not message.timestamp:
-            age, least = self.swift.clock() - _modified_at(rows[-1]), self.ages.untraced
-        if age >= least:
-            for row in rows:
-                self._delete_claim(generation, row)
+        gone_at, age = message.timestamp, self.ages.retention
+        if not gone_at:
+            gone_at, age = _modified_at(rows[-1]), self.ages.untraced
+        return gone_at if self.swift.clock() - gone_at >= age else None
+
+    def _unlist(self, generation: _Generation, gone: dict[str, float]) -> None:
+        """Have no replica list these messages, now or later: from its listing they would be handed out again.
+
+        One that missed both post and ack may hear of the post first, long after it has been asked.
+        """
+        self._write(f'mark {len(gone)} messages of generation {generation.name} as deleted',
+                    self.janitor.replicas.mark_deleted, self.account, generation.messages,
+                    {message_name(message_id): gone_at for message_id, gone_at in gone.items()})
+
+    def _delete_claims(self, generation: _Generation, rows: list[Row]) -> None:
+        """The last one last: to whoever looks meanwhile, it is the last."""
+        for row in rows:
+            self._delete_claim(generation, row)
 
     def _remove_expired_messages(self, generation: _Generation) -> None:
         """One page a pass, on from where the last pass stopped: a long queue of large rows is costly to list."""
@@ -404,17 +410,18 @@ class _Visit:
                 raise _Enough
             marker = rows[-1]['name']
 
-    def _each(self, work: Callable[[Any], None], items: Iterable[Any]) -> None:
-        """``work`` on every item, several at once; then raises what went wrong first, if anything did."""
-        def attempt(item: Any) -> QueueError | None:
+    def _each(self, work: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
+        """What ``work`` makes of every item, several at once; then raises what went wrong first, if anything did."""
+        def attempt(item: Any) -> Any:
             try:
-                work(item)
+                return work(item)
             except QueueError as error:
                 return error
-            return None
-        for error in self.swift.at_most(attempt, items):
-            if error:
-                raise error
+        results = self.swift.at_most(attempt, items)
+        for result in results:
+            if isinstance(result, QueueError):
+                raise result
+        return results
 
     def _delete_message(self, generation: _Generation, row: Row) -> None:
         self._write(f'delete message {parse_message(row["name"])} of generation {generation.name}',

@@ -8,6 +8,7 @@ them, and a dead node delays it until the next one's turn and no longer.
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import math
 import os
@@ -23,8 +24,9 @@ from typing import Any
 
 from eventlet import Timeout, hubs, sleep
 from swift.common import constraints, storage_policy, utils
+from swift.common.bufferedhttp import http_connect
 from swift.common.daemon import Daemon, run_daemon
-from swift.common.direct_client import direct_get_container, direct_head_container
+from swift.common.direct_client import direct_head_container, gen_headers
 from swift.common.exceptions import ClientException
 from swift.common.internal_client import InternalClient
 from swift.common.ring import Ring
@@ -34,7 +36,7 @@ from swift.container.backend import DATADIR, ContainerBroker
 from swiftqueue.errors import QueueError, Unavailable
 from swiftqueue.janitor import Ages, Janitor, Tally, queues_of
 from swiftqueue.names import parse_container
-from swiftqueue.swift import LISTING_LIMIT, Swift
+from swiftqueue.swift import Swift
 
 SECTION = 'swiftqueue-janitor'
 IDLE = 3600  # seconds between two looks at a container that is empty
@@ -44,6 +46,8 @@ NUMBERS = {  # option: default and least value
     'retention': (60, 60),
     'requests_per_second': (50, 0),
 }
+
+_ANSWER_SECONDS = 20  # that a container server may take
 
 _FOREIGN = float('inf')  # stands for the last look at a container that is not ours: there will be no other
 
@@ -112,11 +116,12 @@ class DirectReplicas:
         return [{key.lower(): value for key, value in (headers or {}).items()}
                 for headers in self._ask(direct_head_container, account, container)]
 
-    def names(self, account: str, container: str, marker: str, end_marker: str) -> list[set[str] | None]:
+    def mark_deleted(self, account: str, container: str, deleted_at: dict[str, float]) -> None:
         """See :class:`~swiftqueue.janitor.Replicas`."""
-        return self._ask(_list_names, account, container, marker, end_marker)
+        if None in self._ask(_mark_deleted, account, container, deleted_at):
+            raise Unavailable('A replica has yet to hear of the container.')
 
-    def _ask(self, question: Callable, account: str, container: str, *arguments: str) -> list[Any]:
+    def _ask(self, question: Callable, account: str, container: str, *arguments: Any) -> list[Any]:
         partition, nodes = self.ring.get_nodes(account, container)
         return [_answer(partial(question, node, partition, account, container, *arguments), node)
                 for node in nodes]
@@ -135,16 +140,29 @@ def _answer(question: Callable[[], Any], node: dict[str, Any]) -> Any:
     raise Unavailable(f'Container server {node["ip"]}:{node["port"]} cannot be asked: {reason}')
 
 
-def _list_names(node: dict[str, Any], partition: int, account: str, container: str,
-                marker: str, end_marker: str) -> set[str]:
-    names: set[str] = set()
-    while True:
-        _, rows = direct_get_container(node, partition, account, container, marker=marker, end_marker=end_marker,
-                                       limit=LISTING_LIMIT, headers={'X-Backend-Record-Type': 'object'})
-        names.update(row['name'] for row in rows)
-        if len(rows) < LISTING_LIMIT:
-            return names
-        marker = rows[-1]['name']
+def _mark_deleted(node: dict[str, Any], partition: int, account: str, container: str,
+                  deleted_at: dict[str, float]) -> bool:
+    """Merge rows of deleted objects into the replica's database, as the replicator would.
+
+    Rows merge by timestamp, so what is newer stands.
+    """
+    head = direct_head_container(node, partition, account, container)
+    policy = head['X-Backend-Storage-Policy-Index']
+    rows = [{'name': name, 'created_at': utils.Timestamp(instant).internal, 'deleted': 1, 'size': 0,
+             'content_type': 'application/deleted', 'etag': 'noetag', 'storage_policy_index': int(policy)}
+            for name, instant in deleted_at.items()]
+    body = json.dumps(rows).encode('ascii')
+    headers = gen_headers({'X-Timestamp': utils.Timestamp.now().internal, 'X-Backend-Storage-Policy-Index': policy,
+                           'Content-Length': str(len(body))})
+    with Timeout(_ANSWER_SECONDS):
+        connection = http_connect(node['ip'], node['port'], node['device'], partition, 'UPDATE',
+                                  f'/{account}/{container}', headers=headers)
+        connection.send(body)
+        response = connection.getresponse()
+        response.read()
+    if response.status != 202:
+        raise ClientException('UPDATE refused', http_status=response.status)
+    return True
 
 
 class Databases:

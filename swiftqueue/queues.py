@@ -285,7 +285,9 @@ class Queue:
         if record is not None:
             ended = {ENDED: f'{self.engine.clock():.5f}'}
             rows = self.swift.listing(prefix=messages_container(self.name))
-            self.swift.at_most(lambda row: self.swift.post_container(row['name'], ended), rows)
+            # The account's listing may be late, so the record's own generation does not depend on it.
+            containers = {row['name'] for row in rows} | {messages_container(self.name, record.generation)}
+            self.swift.at_most(lambda container: self.swift.post_container(container, ended), sorted(containers))
             if not self.swift.delete_container(queue_container(self.name), self._after(record)):
                 raise Unavailable('The queue was changed while it was deleted.')
             self._changed()

@@ -2,6 +2,8 @@
 
 import logging
 
+from model_swift.objects import deleted_row
+from swift.common.utils import Timestamp
 from world import ACCOUNT, World
 
 from swiftqueue.errors import Unavailable
@@ -32,11 +34,13 @@ class ModelReplicas:
             return {key.lower(): value for key, value in answer.headers.items()} if answer.good else {}
         return [headers or {} for headers in self._each(head, account, container)]
 
-    def names(self, account, container, marker, end_marker):
-        def listed(index, replica):
-            return None if replica.deleted else set(
-                self.model.replica_listing(index, account, container, marker, end_marker))
-        return self._each(listed, account, container)
+    def mark_deleted(self, account, container, deleted_at):
+        def merge(index, replica):
+            for name, instant in deleted_at.items():
+                replica.merge_row(deleted_row(name, Timestamp(instant)))
+            return True
+        if not all(self._each(merge, account, container)):
+            raise Unavailable('a replica has no such container')
 
 
 def swift_of(world, account=ACCOUNT):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import re
 from collections.abc import Mapping
 from configparser import RawConfigParser
@@ -154,6 +155,7 @@ def _internal_client(site: Site, name: str) -> Sections:
             'bind_ip': '127.0.0.1',
             'devices': ','.join(disks),
             'mount_check': 'false',
+            'user': getpass.getuser(),
         },
         'pipeline:main': {'pipeline': 'catch_errors cache proxy-server'},
         'filter:catch_errors': {'use': 'egg:swift#catch_errors'},

@@ -167,20 +167,29 @@ def test_a_dry_run_says_what_it_would_do(conf, user, swift):
     assert len(rows(swift, messages_container('rehearsal', before))) == 1
 
 
-def test_a_claim_stays_while_one_container_server_lists_its_message(cluster, conf, user, swift):
+def test_a_container_server_that_missed_an_ack_is_told_before_the_claim_goes(cluster, conf, user, swift):
     post(user, 'lag', 1)
     messages, claim_url = claim(user, 'lag', 1)
-    claims = claims_container('lag', generation(swift, 'lag'))
-    server = cluster.process('container', 2)
+    claims, container = (name('lag', generation(swift, 'lag')) for name in (claims_container, messages_container))
+    server, *others = (cluster.process('container', number) for number in (2, 1, 3))
+
+    def listed_by_server():
+        for other in others:
+            other.kill()
+        listed = rows(swift, container)
+        for other in others:
+            other.start()
+        return listed
+
     server.kill()
     ack(user, messages)
-    assert clean(conf)['errors'] > 0  # a replica cannot be asked
-    server.start()
     wait_for_the_end(user, claim_url)
-    assert clean(conf)['errors'] == 0
+    assert clean(conf)['errors'] > 0
     assert len(rows(swift, claims)) == 1
-    cluster.run_daemons_once()  # the object updater delivers the row of the deleted message
+    server.start()
+    assert len(listed_by_server()) == 1
     wait_until(lambda: clean(conf)['errors'] == 0 and not rows(swift, claims))
+    assert listed_by_server() == []
 
 
 def test_a_message_posted_to_the_old_generation_after_a_purge_is_moved_and_can_be_claimed(conf, user, swift):

@@ -9,7 +9,7 @@ from swiftqueue.errors import MessageClaimed, ReceiptInvalid
 from swiftqueue.janitor import Ages
 from swiftqueue.model import NewMessage
 
-STEPS = 200
+STEPS = 250
 
 
 class Life:
@@ -18,7 +18,7 @@ class Life:
     def __init__(self, seed):
         self.chance = random.Random(seed)
         self.world = a_world(seed=seed, cache=seed % 2 == 0)
-        self.world.swift.lag_chance, self.world.swift.lag_seconds = 0.3, 20
+        self.world.swift.lag_chance, self.world.swift.lag_seconds = 0.3, 600
         self.waiting = set()  # posted, neither acked nor purged
         self.acked = set()
         self.held = []  # message id, claim id
@@ -74,21 +74,23 @@ class Life:
         self.world.tick(self.chance.choice((1, 30, 70)))
 
 
-@pytest.mark.parametrize('seed', range(12))
+@pytest.mark.parametrize('seed', range(6))
 def test_nothing_acked_comes_back_nothing_is_lost_and_nothing_is_left(seed):
     life = Life(seed)
     deeds = [life.post, life.claim, life.claim, life.ack, life.ack, life.ack, life.release, life.sweep,
              life.two_sweeps, life.wait, life.wait]
     for _ in range(STEPS):
-        life.chance.choice(deeds if life.chance.random() > 0.02 else [life.purge])()
+        life.chance.choice(deeds if life.chance.random() > 0.005 else [life.purge])()
     assert life.acked
 
     life.world.swift.lag_chance = 0
-    life.world.tick(200)
+    life.world.tick(700)
     life.held.clear()
-    while life.claim():
-        while life.held:
-            life.ack()
+    for _ in range(5):
+        while life.claim():
+            while life.held:
+                life.ack()
+        life.world.tick(70)  # what a claimer did not get it leaves alone for a moment
     assert not life.waiting
     life.world.tick(Ages().settled)
     life.sweep()
