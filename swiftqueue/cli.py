@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
-from swiftqueue import __version__
+from swiftqueue import __version__, stress
 from swiftqueue.cluster import Cluster, ClusterError, Spec, serving
 from swiftqueue.cluster.site import LOOPBACK, Site, read_layout
 
@@ -53,6 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(title='commands', metavar='COMMAND', required=True)
     _describe_serve(commands)
     _describe_janitor(commands)
+    stress.describe(commands)
     arguments = parser.parse_args(argv)
     try:
         return arguments.run(arguments)

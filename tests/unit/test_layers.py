@@ -18,7 +18,7 @@ ENGINE = set(SOURCES) - DOORS - CLUSTER
 
 # Plain values and codecs: nothing in them needs Swift, a green thread or a request.
 PURE = {'swiftqueue.' + name for name in (
-    'attributes', 'errors', 'ids', 'limits', 'markers', 'model', 'names', 'receipts')}
+    'attributes', 'history', 'errors', 'ids', 'limits', 'markers', 'model', 'names', 'receipts')}
 # The janitor asks storage servers one by one.
 SPEAK_SWIFT = {'swiftqueue.swift', 'swiftqueue.cache',
                *(name for name in ENGINE if name.startswith('swiftqueue.janitor'))}
