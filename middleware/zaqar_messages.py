@@ -13,6 +13,7 @@ from swiftqueue.errors import (
     QueueError,
     QueueNotFound,
     ReceiptInvalid,
+    Unavailable,
 )
 from swiftqueue.limits import check_integer
 from swiftqueue.model import Message, NewMessage, Page, Posted
@@ -62,7 +63,10 @@ def post_messages(call: Call, name: str) -> Answer:
         posted = queue.messages.post(messages, call.client_id, size=size)
     except QueueNotFound:
         queue.create()
-        posted = queue.messages.post(messages, call.client_id, size=size)
+        try:
+            posted = queue.messages.post(messages, call.client_id, size=size)
+        except QueueNotFound:
+            raise Unavailable('The queue has just been created and cannot be seen yet.') from None
     stored = [each.id for each in posted if each.error is None]
     resources = [_href(name, message_id) for message_id in stored]
     if len(stored) < len(posted):

@@ -357,7 +357,10 @@ class Claims:
         except ClaimNotFound:
             return
         objects = ClaimObjects(self.queue, record)
-        self.swift.at_most(lambda member: objects.release(member[0], member[1], state), state.members)
+        # The one that the claim id names goes last: until then, the same call can be made again.
+        named, *others = state.members
+        self.swift.at_most(lambda member: objects.release(member[0], member[1], state), others)
+        objects.release(named[0], named[1], state)
         self.queue.ring()
 
     def ack(self, message_id: str, claim_id: str) -> None:

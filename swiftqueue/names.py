@@ -242,9 +242,10 @@ def parse_claim_header(text: str) -> ClaimState:
 class Record:
     """A queue as its record container says.
 
-    Messages posted before ``purged_at`` in any other generation are dead; later ones came through a proxy
-    that had not heard of the change, and belong to this generation. ``written_at`` is the record's own timestamp,
-    which the next change has to pass, whatever the clock of its proxy says.
+    Messages posted before ``purged_at`` in any other generation are dead; later ones came through a proxy that had
+    not heard of the change, and belong to this generation. It is 0 until the first purge: a queue that was created
+    twice, by two proxies or because its record could not be seen, keeps all that was posted. ``written_at`` is the
+    record's own timestamp, which the next change has to pass, whatever the clock of its proxy says.
     """
 
     generation: str

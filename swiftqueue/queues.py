@@ -37,7 +37,6 @@ from swiftqueue.receipts import sign
 from swiftqueue.swift import TICK, GenerationGone, Swift
 
 RECORD_SECONDS = 2  # how long a worker may act on a record it has read
-CREATION_WINDOW = 60  # two proxies that create one queue within it keep each other's messages
 _CACHED_QUEUES = 10000
 
 READ, WRITE, OWNER = 'read', 'write', 'owner'
@@ -227,7 +226,7 @@ class Queue:
         if self.read_record():
             return False
         now = max(self.engine.clock(), self._deleted_at + TICK)
-        record = Record(self._new_generation(), now - CREATION_WINDOW, now, attributes)
+        record = Record(self._new_generation(), 0, now, attributes)
         self._begin(record)
         new = self.swift.put_container(queue_container(self.name), record.headers(), now)
         self._changed()

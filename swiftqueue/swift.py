@@ -129,10 +129,8 @@ class Swift:
     def head_container(self, container: str) -> Response:
         """The container's headers: status 204, or 404 with what Swift remembers of one. Raises Unavailable."""
         response = self.request('HEAD', container)
-        _expect(response, 204, 404)
-        if response.status == 404:
-            # While no account server answers, Swift says 404 of every container.
-            _expect(self.request('HEAD'), 200, 204, 404)
+        if not self._is_absent(response):
+            _expect(response, 204)
         return response
 
     def put_container(self, container: str, headers: dict[str, str] | None = None,
@@ -148,7 +146,7 @@ class Swift:
         Headers set under a later timestamp stay, and Swift does not say so.
         """
         response = self._retried('POST', container, headers=headers, timestamp=timestamp)
-        if response.status == 404:
+        if self._is_absent(response):
             return False
         _expect(response, 204)
         return True
@@ -159,7 +157,8 @@ class Swift:
         Raises Unavailable.
         """
         response = self._retried('DELETE', container, timestamp=timestamp)
-        _expect(response, 204, 404, 409)
+        if not self._is_absent(response):
+            _expect(response, 204, 409)
         return response.status != 409
 
     def listing(self, container: str = '', *, prefix: str = '', marker: str = '',
@@ -185,7 +184,7 @@ class Swift:
         """The object, None if there is none. ``newest`` asks every replica. Raises Unavailable."""
         response = self.request(method, container, name,
                                 headers={'X-Newest': 'true'} if newest else {})
-        if response.status == 404:
+        if self._is_absent(response):
             return None
         _expect(response, 200)
         # No body means that a minority of the replicas has a newer tombstone: a delete that was not acknowledged.
@@ -233,7 +232,7 @@ class Swift:
                 return False
             response = self._retried('POST', container, name, headers=headers,
                                      timestamp=max(self.clock(), there.timestamp + TICK))
-        if response.status == 404:
+        if self._is_absent(response):
             return False
         _expect(response, 202)
         return True
@@ -247,7 +246,18 @@ class Swift:
                 return
             response = self._retried('DELETE', container, name,
                                      timestamp=max(self.clock(), there.timestamp + TICK))
-        _expect(response, 204, 404)
+        if not self._is_absent(response):
+            _expect(response, 204)
+
+    def _is_absent(self, response: Response) -> bool:
+        """Whether there is no such thing; while no account server answers, Swift says 404 of everything.
+
+        Raises Unavailable then.
+        """
+        if response.status != 404:
+            return False
+        _expect(self.request('HEAD'), 200, 204, 404)
+        return True
 
     def _retried(self, method: str, container: str, name: str = '', *,
                  timestamp: float | None = None, **request: Any) -> Response:

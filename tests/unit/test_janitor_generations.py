@@ -446,3 +446,17 @@ def test_a_record_that_only_one_replica_has_keeps_everything():
     assert (tally.messages, tally.errors) == (0, 1)
 
 
+
+
+def test_a_queue_that_was_created_again_for_want_of_its_record_loses_nothing():
+    """A HEAD of the record is answered 404 while it is there, as servers that are down can make Swift do."""
+    world = a_world()
+    post(world, 'old')
+    world.tick(10 * MINUTE)
+    world.swift.fail(('HEAD', '\x00queue\x00'), 404, times=1)
+    assert world.queue().read_record() is None
+    world.swift.fail(('HEAD', '\x00queue\x00'), 404, times=1)
+    world.queue().create()
+    world.tick(10 * MINUTE)
+    assert clean_sweep(world).moved == 1
+    assert [message.body for message in world.queue().messages.list().items] == ['old']
