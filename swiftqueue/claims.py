@@ -377,7 +377,10 @@ class Claims:
         receipt = verify(self.engine.key, *self.queue.key, claim_id)
         delivery = receipt.delivery
         if receipt.mixed and receipt.message_id != message_id:
-            delivery, _ = self.queue.messages.last_claim(record, message_id)
+            # The claim's own object knows the number for sure; a row of this message's claim may be late.
+            whole = ClaimObjects(self.queue, record).read_whole(receipt.message_id, delivery)
+            members = whole.members if whole and whole.claim == receipt.core else ()
+            delivery = next((number for member, number, _ in members if member == message_id), 0)
         there = ClaimObjects(self.queue, record).read(message_id, delivery) if delivery else None
         if there and there.claim == receipt.core and there.live(self.engine.clock()):
             self.queue.messages.remove(record, message_id)

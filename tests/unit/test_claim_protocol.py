@@ -245,6 +245,19 @@ def test_a_renewal_whose_row_is_late_still_holds():
     assert claim_puts(world)[-1].path.endswith('\x00000000001')  # no number was used up
 
 
+def test_a_claim_of_mixed_deliveries_is_acked_though_its_rows_are_late():
+    world = a_world()
+    post(world, 'returned')
+    world.queue().claims.release(claim(world).id)
+    post(world, 'fresh')
+    world.swift.lagging = {0, 1, 2}
+    made = claim(world, proxy=1)
+    assert [message.deliveries for message in made.messages] == [2, 1]
+    ack(world, made)
+    world.swift.deliver_rows()
+    assert world.queue().stats().total == 0
+
+
 def test_a_late_row_does_not_hide_its_message_for_good():
     world = a_world()
     world.swift.lagging = {0, 1, 2}
