@@ -6,8 +6,9 @@
 
 from .cache import ModelCache
 from .clock import Clock
+from .direct import Direct
 from .proxy import ModelSwift, send
 from .recording import Call, Fault
 from .storage import ReplicaDown
 
-__all__ = ['Call', 'Clock', 'Fault', 'ModelCache', 'ModelSwift', 'ReplicaDown', 'send']
+__all__ = ['Call', 'Clock', 'Direct', 'Fault', 'ModelCache', 'ModelSwift', 'ReplicaDown', 'send']

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 
 from swift.common.utils import Timestamp
 
+from .stamps import ZERO, stamp
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -27,8 +29,8 @@ class Answer:
         """The age of what was found (or of its tombstone); zero where nothing is known."""
         for name in ('X-Backend-Data-Timestamp', 'X-Backend-Timestamp'):
             if name in self.headers:
-                return Timestamp(self.headers[name])
-        return Timestamp.zero()
+                return stamp(self.headers[name])
+        return ZERO
 
 
 UNAVAILABLE = Answer(503)
@@ -57,9 +59,11 @@ def best_response(answers: list[Answer], overrides: Mapping | None = None,
     return UNAVAILABLE
 
 
-def read_replicas(indexes: Iterable[int], ask: Callable[[int], Answer], *, newest: bool,
+def read_replicas(indexes: Iterable[int], ask: Callable[[int], Answer | None], *, newest: bool,
                   heed_tombstones: bool, unproven_misses: int) -> Answer:
     """Ask one replica after the other until one has it, or all of them for X-Newest.
+
+    One that gives None has not answered.
 
     A 404 without a timestamp proves little (the replica may be new to its place), so the
     proxy leaves the first `unproven_misses` of them out. With `heed_tombstones`, data older
@@ -67,9 +71,11 @@ def read_replicas(indexes: Iterable[int], ask: Callable[[int], Answer], *, newes
     """
     answers: list[Answer] = []
     sources: list[Answer] = []
-    deleted_at = Timestamp.zero()
+    deleted_at = ZERO
     for index in indexes:
         answer = ask(index)
+        if answer is None:
+            continue
         if answer.good:
             if answer.timestamp >= deleted_at:
                 answers.append(answer)

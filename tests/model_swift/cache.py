@@ -32,6 +32,12 @@ class ModelCache:
         for items in self._items:
             items.clear()
 
+    def lose(self, which: Callable[[str], bool]) -> None:
+        """Forget some keys, as a full cache does."""
+        for items in self._items:
+            for key in [key for key in items if which(key)]:
+                del items[key]
+
     def set(self, key: str, value: Any, serialize: bool = True, time: float = 0,
             min_compress_len: int = 0, raise_on_error: bool = False) -> None:
         stored = _encode(value, serialize)

@@ -1,7 +1,6 @@
 """The proxy's account and container requests."""
 
-import json
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 
 from swift.common.constraints import ACCOUNT_LISTING_LIMIT, check_metadata
 from swift.common.request_helpers import (
@@ -13,9 +12,13 @@ from swift.common.request_helpers import (
 from swift.common.swob import HTTPBadRequest, HTTPNotFound, Request, Response
 from swift.common.utils import Timestamp, config_true_value
 
-from .answers import UNAVAILABLE, Answer, best_response
+from . import container_servers
+from .answers import Answer
+from .container_servers import account_exists, account_totals, as_json
 from .containers import names_between
 from .routing import Target, authorize, has_long_line, respond
+from .stamps import stamp
+from .storage import Visit
 
 # Only swift_owner requests may see or set these.
 OWNER_HEADERS = ('X-Container-Read', 'X-Container-Write', 'X-Container-Sync-Key',
@@ -23,28 +26,9 @@ OWNER_HEADERS = ('X-Container-Read', 'X-Container-Write', 'X-Container-Sync-Key'
                  'X-Container-Meta-Temp-Url-Key-2')
 KEPT_HEADERS = ('x-container-read', 'x-container-write', 'x-container-sync-key',
                 'x-container-sync-to')
-NEVER = Timestamp.zero().internal
-DATABASE_MISSING = Answer(404, {
-    'X-Backend-Timestamp': NEVER, 'X-Backend-Put-Timestamp': NEVER,
-    'X-Backend-Delete-Timestamp': NEVER, 'X-Backend-Storage-Policy-Index': '0'})
 
 
-def account_exists(model, account: str) -> bool:
-    """Whether the account is there and says so; one that is only pretended is not."""
-    return _read_account(model, account, newest=False).good
-
-
-def container_info(model, target: Target) -> Answer:
-    """What the proxy knows of a container before it handles a request to an object.
-
-    404 also if the account cannot be looked up: the proxy makes no difference there.
-    """
-    if not account_exists(model, target.account):
-        return Answer(404)
-    return _read_container(model, target, newest=False)
-
-
-def read_account(model, req: Request, target: Target, call) -> Response:
+def read_account(model, req: Request, target: Target, visit: Visit) -> Response:
     limit = constrain_req_limit(req, ACCOUNT_LISTING_LIMIT)
     listing = None
     if req.method == 'GET':
@@ -57,15 +41,14 @@ def read_account(model, req: Request, target: Target, call) -> Response:
                      'last_modified': containers[name].put_timestamp.isoformat,
                      'storage_policy': model.policies[containers[name].policy]}
                     for name in names]
-    answer = _read_account(model, target.account, _wants_newest(req), listing)
+    answer = container_servers.read_account(model, target.account, visit, listing, newest=_wants_newest(req))
     if answer.status == 404 and model.account_autocreate:
         # It will be created when something is written to it; until then it seems empty.
-        answer = _as_json({**_account_totals([]), 'X-Backend-Fake-Account-Listing': 'yes'},
-                          [])
+        answer = as_json({**account_totals([]), 'X-Backend-Fake-Account-Listing': 'yes'}, [])
     return respond(req, answer)
 
 
-def read_container(model, req: Request, target: Target, call) -> Response:
+def read_container(model, req: Request, target: Target, visit: Visit) -> Response:
     params = validate_container_params(req)
     if not account_exists(model, target.account):
         return authorize(req) or HTTPNotFound(request=req)
@@ -76,7 +59,7 @@ def read_container(model, req: Request, target: Target, call) -> Response:
                                   config_true_value(params.get('reverse')),
                                   req.allow_reserved_names)
             return [replica.row(name) for name in names]
-    answer = _read_container(model, target, _wants_newest(req), listing)
+    answer = container_servers.read_container(model, target, visit, listing, newest=_wants_newest(req))
     refusal = authorize(req, answer.headers.get('X-Container-Read'))
     if refusal:
         return refusal
@@ -91,7 +74,7 @@ def read_container(model, req: Request, target: Target, call) -> Response:
     return response
 
 
-def put_container(model, req: Request, target: Target, call) -> Response:
+def put_container(model, req: Request, target: Target, visit: Visit) -> Response:
     refusal = authorize(req) or _clean_acls(req) or check_metadata(req, 'container')
     if refusal:
         return refusal
@@ -104,87 +87,25 @@ def put_container(model, req: Request, target: Target, call) -> Response:
         policy = model.policies.index(req.headers['X-Storage-Policy'])
     if len(target.container) > 256:
         return HTTPBadRequest(request=req, body='Container name is too long')
-    if not account_exists(model, target.account):
-        if not model.account_autocreate:
-            return HTTPNotFound(request=req)
-        if len(model.silent('accounts')) > model.replicas // 2:
-            return respond(req, UNAVAILABLE)
-        model.account_names.add(target.account)
-    timestamp, metadata = req.timestamp, _metadata(req)
-
-    def put(index: int, replica) -> Answer:
-        if replica is not None:
-            return replica.put(timestamp, metadata, policy, default_policy=0)
-        created = model.create_container(index, target.account, target.container,
-                                         timestamp, policy or 0)
-        created.update_metadata(metadata, timestamp)
-        return Answer(201, {'X-Backend-Storage-Policy-Index': str(created.policy)})
-    return respond(req, _write(model, target, put))
+    return respond(req, container_servers.put_container(
+        model, target, _stamp(req), visit, _metadata(req), policy))
 
 
-def post_container(model, req: Request, target: Target, call) -> Response:
+def post_container(model, req: Request, target: Target, visit: Visit) -> Response:
     refusal = authorize(req) or _clean_acls(req) or check_metadata(req, 'container')
     if refusal:
         return refusal
     if has_long_line(req):
         return HTTPBadRequest(request=req)
-    metadata = _metadata(req)
-    return _write_existing(model, req, target,
-                           lambda replica: replica.post(req.timestamp, metadata))
+    return respond(req, container_servers.post_container(model, target, _stamp(req), visit, _metadata(req)))
 
 
-def delete_container(model, req: Request, target: Target, call) -> Response:
-    return authorize(req) or _write_existing(
-        model, req, target, lambda replica: replica.delete(req.timestamp))
+def delete_container(model, req: Request, target: Target, visit: Visit) -> Response:
+    return authorize(req) or respond(req, container_servers.delete_container(model, target, _stamp(req), visit))
 
 
-def _write_existing(model, req: Request, target: Target, work) -> Response:
-    if not account_exists(model, target.account):
-        return HTTPNotFound(request=req)
-
-    def write(index: int, replica) -> Answer:
-        return work(replica) if replica is not None else Answer(404)
-    return respond(req, _write(model, target, write))
-
-
-def _write(model, target: Target, work) -> Answer:
-    """Have all replicas do something; those that are silent count as 503."""
-    silent = model.silent('containers')
-    replicas = model.container_replicas(target.account, target.container)
-    return best_response([
-        UNAVAILABLE if index in silent else work(index, replica)
-        for index, replica in enumerate(replicas)])
-
-
-def _read_container(model, target: Target, newest: bool, listing=None) -> Answer:
-    replicas = model.container_replicas(target.account, target.container)
-
-    def ask(index: int) -> Answer:
-        replica = replicas[index]
-        if replica is None:
-            return DATABASE_MISSING
-        answer = replica.head()
-        if answer.good and listing is not None:
-            return _as_json(answer.headers, listing(replica))
-        return answer
-    return model.read('containers', ask, newest)
-
-
-def _read_account(model, account: str, newest: bool, listing=None) -> Answer:
-    def ask(index: int) -> Answer:
-        if account not in model.account_names:
-            return Answer(404)
-        containers = model.containers_on(index, account)
-        headers = _account_totals(containers.values())
-        return Answer(204, headers) if listing is None else _as_json(
-            headers, listing(containers))
-    return model.read('accounts', ask, newest)
-
-
-def _account_totals(containers: Collection) -> dict[str, str]:
-    return {'X-Account-Container-Count': str(len(containers)),
-            'X-Account-Object-Count': str(sum(one.object_count for one in containers)),
-            'X-Account-Bytes-Used': str(sum(one.bytes_used for one in containers))}
+def _stamp(req: Request) -> Timestamp:
+    return stamp(req.timestamp.internal)
 
 
 def _metadata(req: Request) -> Mapping[str, str]:
@@ -217,8 +138,3 @@ def _listing_params(req: Request) -> list[str]:
 
 def _wants_newest(req: Request) -> bool:
     return config_true_value(req.headers.get('X-Newest', 'f'))
-
-
-def _as_json(headers: Mapping, listing: list) -> Answer:
-    return Answer(200, {**headers, 'Content-Type': 'application/json; charset=utf-8'},
-                  json.dumps(listing).encode('ascii'))

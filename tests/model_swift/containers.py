@@ -2,14 +2,16 @@
 
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Mapping
+from functools import lru_cache
 
 from swift.common.utils import Timestamp, override_bytes_from_content_type
 from swift.common.utils.timestamp import decode_timestamps
 from swift.container.backend import update_new_item_from_existing
 
 from .answers import Answer
+from .stamps import ZERO
 
-ZERO = Timestamp.zero()
+_PLAIN = len(ZERO.normal)  # characters of a timestamp without an offset or further timestamps
 
 
 class ContainerReplica:
@@ -80,6 +82,11 @@ class ContainerReplica:
             if key not in self.metadata or timestamp > self.metadata[key][1]:
                 self.metadata[key] = (value, timestamp)
 
+    def exists(self) -> Answer:
+        """:meth:`head` without most of its headers."""
+        live = not self.deleted and self.put_timestamp
+        return Answer(204 if live else 404, {'X-Backend-Timestamp': self.created_at.internal})
+
     def head(self) -> Answer:
         headers = {
             'X-Backend-Timestamp': self.created_at.internal,
@@ -102,7 +109,7 @@ class ContainerReplica:
         row = dict(row)
         name = row['name']
         existing = self._rows.get(name)
-        if not update_new_item_from_existing(row, existing and dict(existing)):
+        if not _is_news(row, existing):
             return
         if existing is not None and not existing['deleted']:
             self.bytes_used -= existing['size']
@@ -125,10 +132,9 @@ class ContainerReplica:
         """A row as a JSON listing shows it."""
         if name not in self._shown:
             row = self._rows[name]
-            modified = decode_timestamps(row['created_at'])[2]
             self._shown[name] = {
                 'name': name, 'bytes': row['size'], 'hash': row['etag'],
-                'content_type': row['content_type'], 'last_modified': modified.isoformat}
+                'content_type': row['content_type'], 'last_modified': _modified(row['created_at'])}
             override_bytes_from_content_type(self._shown[name])
         return self._shown[name]
 
@@ -141,6 +147,24 @@ class ContainerReplica:
             self.update_metadata({key: value}, timestamp)
         for row in other._rows.values():
             self.merge_row(row)
+
+
+def _is_news(row: dict, existing: dict | None) -> bool:
+    """Whether the row says anything newer; completes it with what the existing one knows better."""
+    if 'meta_timestamp' not in row and _is_plain(row) and (existing is None or _is_plain(existing)):
+        # What the function below would find out, without taking the timestamps apart.
+        return existing is None or row['created_at'] > existing['created_at']
+    return update_new_item_from_existing(row, existing and dict(existing))
+
+
+def _is_plain(row: dict) -> bool:
+    """Whether all of the row has one timestamp, and its content type is nothing but one."""
+    return len(row['created_at']) == _PLAIN and 'swift_bytes' not in row['content_type']
+
+
+@lru_cache(maxsize=4096)
+def _modified(created_at: str) -> str:
+    return decode_timestamps(created_at)[2].isoformat
 
 
 def names_between(names: list[str], marker: str, end_marker: str, prefix: str, limit: int,

@@ -2,17 +2,19 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
+from hashlib import md5
 
-from swift.common.header_key_dict import HeaderKeyDict
 from swift.common.request_helpers import (
     is_object_transient_sysmeta,
     is_sys_meta,
     is_sys_or_user_meta,
     is_user_meta,
 )
-from swift.common.utils import Timestamp, md5
+from swift.common.utils import Timestamp
 
 from .answers import Answer
+from .stamps import ZERO, stamp
 
 KEPT_HEADERS = frozenset((
     'content-disposition', 'content-encoding', 'x-delete-at', 'x-object-manifest',
@@ -21,7 +23,7 @@ KEPT_HEADERS = frozenset((
 # In this order: the second kind is stored with the object and wins over the first.
 OVERRIDES = ('x-backend-container-update-override-',
              'x-object-sysmeta-container-update-override-')
-ZERO = Timestamp.zero()
+Headers = Mapping[str, str]  # names as HTTP writes them: X-Delete-At
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class DataFile:
 
     timestamp: Timestamp
     body: bytes
-    metadata: HeaderKeyDict
+    metadata: Headers
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class MetaFile:
     """What a POST wrote; it lies over the data file and is newer than it."""
 
     timestamp: Timestamp
-    metadata: HeaderKeyDict
+    metadata: Headers
     content_type: str | None
     content_type_timestamp: Timestamp | None
 
@@ -50,7 +52,7 @@ class Found:
     live: bool
     timestamp: Timestamp
     data_timestamp: Timestamp = ZERO
-    metadata: Mapping = field(default_factory=HeaderKeyDict)
+    metadata: Headers = field(default_factory=dict)
     body: bytes = b''
 
     @property
@@ -60,25 +62,46 @@ class Found:
 
     @property
     def delete_at(self) -> Timestamp:
-        return Timestamp(self.metadata.get('X-Delete-At') or 0)
+        return stamp(self.metadata.get('X-Delete-At') or '0')
 
 
-def make_data_file(timestamp: Timestamp, body: bytes, headers: Mapping) -> DataFile:
-    metadata = HeaderKeyDict({
-        key: value for key, value in headers.items()
-        if is_sys_or_user_meta('object', key) or is_object_transient_sysmeta(key)
-        or key.lower() in KEPT_HEADERS})
+def make_data_file(timestamp: Timestamp, body: bytes, headers: Headers) -> DataFile:
+    metadata = {key: value for key, value in headers.items() if _kept_by_put(key)}
     metadata['Content-Type'] = headers['Content-Type']
     metadata['Content-Length'] = str(len(body))
-    metadata['ETag'] = md5(body, usedforsecurity=False).hexdigest()
+    metadata['Etag'] = md5(body, usedforsecurity=False).hexdigest()
     return DataFile(timestamp, body, metadata)
 
 
-def overridden(row: dict, headers: Mapping) -> dict:
+@cache
+def _kept_by_put(key: str) -> bool:
+    return is_sys_or_user_meta('object', key) or _kept_by_post(key)
+
+
+@cache
+def _kept_by_post(key: str) -> bool:
+    return (is_user_meta('object', key) or is_object_transient_sysmeta(key)
+            or key.lower() in KEPT_HEADERS)
+
+
+@cache
+def is_sysmeta(key: str) -> bool:
+    return is_sys_meta('object', key)
+
+
+@cache
+def _override(key: str) -> tuple[int, str] | None:
+    """(which kind, field of the row) of a header that asks for another row."""
+    for kind, prefix in enumerate(OVERRIDES):
+        if key.lower().startswith(prefix):
+            return kind, key.lower()[len(prefix):].replace('-', '_')
+    return None
+
+
+def overridden(row: dict, headers: Headers) -> dict:
     """The row with the etag, size and content type that headers ask for instead."""
-    changes = {key.lower()[len(prefix):].replace('-', '_'): value
-               for prefix in OVERRIDES for key, value in headers.items()
-               if key.lower().startswith(prefix)}
+    asked = sorted((found, value) for key, value in headers.items() if (found := _override(key)))
+    changes = {name: value for (_, name), value in asked}
     row.update((key, changes[key]) for key in ('etag', 'content_type') if key in changes)
     row['size'] = int(changes.get('size', row['size']))
     return row
@@ -99,14 +122,14 @@ class ObjectReplica:
         metadata, timestamp = self.data.metadata, self.data.timestamp
         if self.meta is not None:
             timestamp = self.meta.timestamp
-            metadata = HeaderKeyDict(self.meta.metadata)
+            metadata = dict(self.meta.metadata)
             metadata.update((key, value) for key, value in self.data.metadata.items()
-                            if is_sys_meta('object', key)
-                            or key.lower() in ('etag', 'content-length', 'content-type'))
+                            if is_sysmeta(key)
+                            or key in ('Etag', 'Content-Length', 'Content-Type'))
             if self.meta.content_type is not None:
                 metadata['Content-Type'] = self.meta.content_type
         delete_at = metadata.get('X-Delete-At')
-        live = open_expired or not delete_at or int(delete_at) > at
+        live = open_expired or not delete_at or int(delete_at) > at.timestamp
         return Found(live, timestamp, self.data.timestamp, metadata, self.data.body)
 
     def read(self, at: Timestamp, open_expired: bool) -> Answer:
@@ -114,11 +137,11 @@ class ObjectReplica:
         if not found.live:
             return Answer(404, {'X-Backend-Timestamp': found.timestamp.internal}
                           if found.timestamp else {})
-        headers = HeaderKeyDict(found.metadata)
-        headers['X-Timestamp'] = found.timestamp.normal
-        headers['X-Backend-Timestamp'] = found.timestamp.internal
-        headers['X-Backend-Data-Timestamp'] = found.data_timestamp.internal
-        return Answer(200, headers, found.body)
+        return Answer(200, {
+            **found.metadata,
+            'X-Timestamp': found.timestamp.normal,
+            'X-Backend-Timestamp': found.timestamp.internal,
+            'X-Backend-Data-Timestamp': found.data_timestamp.internal}, found.body)
 
     def refuse_put(self, timestamp: Timestamp, only_if_absent: bool) -> Answer | None:
         """412 or 409 if a PUT may not go on, None if it may.
@@ -167,16 +190,12 @@ class ObjectReplica:
             return Answer(404)
         if found.timestamp >= timestamp:
             return Answer(409, {'X-Backend-Timestamp': found.timestamp.internal})
-        sysmeta = {key: value for key, value in found.metadata.items()
-                   if is_sys_meta('object', key)}
+        sysmeta = {key: value for key, value in found.metadata.items() if is_sysmeta(key)}
         return Answer(202, {
             'X-Backend-Content-Type': content_type or found.metadata['Content-Type'], **sysmeta})
 
-    def post(self, timestamp: Timestamp, headers: Mapping) -> None:
-        metadata = HeaderKeyDict({
-            key: value for key, value in headers.items()
-            if is_user_meta('object', key) or is_object_transient_sysmeta(key)
-            or key.lower() in KEPT_HEADERS})
+    def post(self, timestamp: Timestamp, headers: Headers) -> None:
+        metadata = {key: value for key, value in headers.items() if _kept_by_post(key)}
         if headers.get('Content-Type'):
             content_type = (headers['Content-Type'], timestamp)
         elif self.meta is not None:
@@ -212,11 +231,10 @@ class ObjectReplica:
             'name': name, 'created_at': found.data_timestamp.internal, 'deleted': 0,
             'size': int(found.metadata['Content-Length']),
             'content_type': found.metadata['Content-Type'],
-            'etag': found.metadata['ETag'],
+            'etag': found.metadata['Etag'],
             'ctype_timestamp': (changed or found.data_timestamp).internal,
             'meta_timestamp': found.timestamp.internal}, {
-                key: value for key, value in found.metadata.items()
-                if is_sys_meta('object', key)})
+                key: value for key, value in found.metadata.items() if is_sysmeta(key)})
 
     def _drop_obsolete_files(self) -> None:
         """Keep what is newest. On a tie a tombstone beats data, and data beats a POST."""
@@ -230,12 +248,12 @@ class ObjectReplica:
             self.meta = None
 
 
-def put_row(name: str, data: DataFile, headers: Mapping) -> dict:
+def put_row(name: str, data: DataFile, headers: Headers) -> dict:
     """The row that a PUT sends to the container."""
     return overridden({
         'name': name, 'created_at': data.timestamp.internal, 'deleted': 0,
         'size': len(data.body), 'content_type': data.metadata['Content-Type'],
-        'etag': data.metadata['ETag']}, headers)
+        'etag': data.metadata['Etag']}, headers)
 
 
 def deleted_row(name: str, timestamp: Timestamp) -> dict:

@@ -20,7 +20,8 @@ from .answers import UNAVAILABLE, Answer
 from .clock import Clock
 from .recording import Call, Fault, TrackedBody, make_matcher
 from .routing import find_target, respond
-from .storage import Storage
+from .stamps import ZERO
+from .storage import Storage, Visit, answers_at_once
 
 HANDLERS = {
     ('account', 'GET'): container_requests.read_account,
@@ -135,8 +136,8 @@ class ModelSwift(Storage):
         """Delete what has expired, as the object-expirer does; not recorded as calls."""
         now = self.clock()
         for (account, container, name), replicas in sorted(self._objects.items()):
-            times = {replica.look(Timestamp.zero()).delete_at for replica in replicas}
-            for delete_at in sorted(time for time in times if 0 < time <= now):
+            times = {replica.look(ZERO).delete_at for replica in replicas}
+            for delete_at in sorted(time for time in times if 0 < float(time) <= now):
                 req = _blank('DELETE', f'/v1/{account}/{container}/{name}', {
                     'X-If-Delete-At': delete_at.normal, 'X-Timestamp': delete_at.normal,
                     'X-Backend-Allow-Reserved-Names': 'true'}, None, None)
@@ -152,26 +153,41 @@ class ModelSwift(Storage):
         self.account_names.add(account)
 
     def _handle(self, req: Request, call: Call) -> Response:
-        self._deliver_due_rows()
+        self.catch_up()
         try:
             self._stamp(req)
             target = find_target(req)
             handler = HANDLERS.get((target.kind, req.method))
             if handler is None:
                 return HTTPMethodNotAllowed(request=req)
-            return handler(self, req, target, call)
+            return handler(self, req, target, self._visit_of(call))
         except HTTPException as refusal:
             refusal.request = req
             return refusal
+
+    def _visit_of(self, call: Call) -> Visit:
+        if self.on_commit is None:
+            return answers_at_once
+
+        def visit(what: str, replica: int) -> float:
+            if what == 'gap' and self.on_commit is not None:
+                self.on_commit(call)
+            return 0
+        return visit
 
     def _stamp(self, req: Request) -> None:
         """Give the request the proxy's time; no two writes get the same one."""
         if 'X-Timestamp' not in req.headers:
             now = self.clock()
             if req.method not in ('GET', 'HEAD'):
-                now = self._last_stamp = max(now, self._last_stamp + TICK)
+                now = self.new_time(now)
             req.headers['X-Timestamp'] = Timestamp(now).internal
         req.ensure_x_timestamp()
+
+    def new_time(self, now: float) -> float:
+        """An instant for a write, later than all that it has given before."""
+        self._last_stamp = max(now, self._last_stamp + TICK)
+        return self._last_stamp
 
     def _fail(self, req: Request, fault: Fault) -> Response:
         if isinstance(fault.status, BaseException):

@@ -9,6 +9,17 @@ from swift.common.utils import Timestamp
 from .answers import Answer, read_replicas
 from .containers import ContainerReplica
 from .objects import ObjectReplica
+from .stamps import stamp
+
+# Called before a replica is asked or written (what for, its number). It may let time pass
+# and others run. The seconds it gives are how late the replica is: 0 for one that answers,
+# inf for one that never does anything; after any other time it does what it was asked to,
+# but nobody is left to hear its answer.
+Visit = Callable[[str, int], float]
+
+
+def answers_at_once(what: str, replica: int) -> float:
+    return 0
 
 
 class ReplicaDown(ConnectionError):
@@ -55,6 +66,7 @@ class Storage:
         self._containers: dict[tuple[str, str], list[ContainerReplica | None]] = {}
         self._objects: dict[tuple[str, str, str], list[ObjectReplica]] = {}
         self._pending: list[PendingRow] = []
+        self._postponed: list[tuple[float, Callable[[], object]]] = []
 
     # What the proxy asks of the nodes
 
@@ -62,27 +74,31 @@ class Storage:
         """Replicas that do not answer; kind is 'accounts', 'containers' or 'objects'."""
         return self.down | getattr(self, f'down_{kind}')
 
-    def read(self, kind: str, ask: Callable[[int], Answer], newest: bool = False) -> Answer:
+    def read(self, kind: str, ask: Callable[[int], Answer], visit: Visit, *,
+             newest: bool = False) -> Answer:
         """The answer of the replicas to a GET or HEAD, in random order."""
-        order = self._shuffled()
+        order = self.shuffled()
         if self.first_replica is not None:
             order.sort(key=lambda replica: replica != self.first_replica)
-        silent = self.silent(kind)
+
+        def answer(replica: int) -> Answer | None:
+            if visit('read', replica) or replica in self.silent(kind):
+                return None
+            return ask(replica)
         return read_replicas(
-            [replica for replica in order if replica not in silent], ask, newest=newest,
-            heed_tombstones=kind == 'objects',
+            order, answer, newest=newest, heed_tombstones=kind == 'objects',
             unproven_misses=min(1, self.replicas - 1))
 
-    def writers(self) -> list[tuple[int, int]]:
-        """(container replica, object replica) pairs: who tells whom of an object write.
+    def shuffled(self) -> list[int]:
+        """The replicas' numbers in random order."""
+        order = list(range(self.replicas))
+        self.rng.shuffle(order)
+        return order
 
-        Each object server updates one container replica. Which one is chance, so that a
-        silent object server costs any one of the container replicas its row.
-        """
-        silent = self.silent('objects')
-        return [(row_replica, replica)
-                for row_replica, replica in enumerate(self._shuffled())
-                if replica not in silent]
+    def postpone(self, seconds: float, work: Callable[[], object]) -> None:
+        """Have it done at the first request after that time; never if the time is infinite."""
+        if seconds < float('inf'):
+            self._postponed.append((self.clock() + seconds, work))
 
     def container_replicas(self, account: str,
                            container: str) -> list[ContainerReplica | None]:
@@ -91,7 +107,7 @@ class Storage:
     def create_container(self, replica: int, account: str, container: str,
                          put_timestamp: Timestamp, policy: int) -> ContainerReplica:
         replicas = self._containers.setdefault((account, container), [None] * self.replicas)
-        created = ContainerReplica(Timestamp(self.clock()), put_timestamp, policy)
+        created = ContainerReplica(stamp(Timestamp(self.clock()).internal), put_timestamp, policy)
         replicas[replica] = created
         return created
 
@@ -124,22 +140,28 @@ class Storage:
         target.merge_row(pending.row)
         return True
 
-    def _deliver_due_rows(self) -> None:
+    def catch_up(self) -> None:
+        """Do what was postponed until now, and deliver the rows that are due."""
         now = self.clock()
-        if any(pending.due_at <= now for pending in self._pending):
+        if self._postponed:
+            due = sorted((each for each in self._postponed if each[0] <= now), key=lambda each: each[0])
+            self._postponed = [each for each in self._postponed if each[0] > now]
+            for _, work in due:
+                work()
+        if self.lag_seconds is not None and any(pending.due_at <= now for pending in self._pending):
             self._pending = [pending for pending in self._pending
                              if pending.due_at > now or not self._deliver(pending)]
 
-    def _shuffled(self) -> list[int]:
-        order = list(range(self.replicas))
-        self.rng.shuffle(order)
-        return order
-
     # What the background daemons do, on demand
 
-    def deliver_rows(self) -> int:
-        """Deliver the waiting rows (the object-updater) and give how many still wait."""
-        self._pending = [pending for pending in self._pending if not self._deliver(pending)]
+    def deliver_rows(self, chance: float = 1) -> int:
+        """Deliver the waiting rows (the object-updaters) and give how many still wait.
+
+        With a chance below 1 each row is delivered or not: the updaters of different
+        servers know nothing of each other, so a later row may well arrive first.
+        """
+        self._pending = [pending for pending in self._pending
+                         if self.rng.random() >= chance or not self._deliver(pending)]
         return len(self._pending)
 
     def replicate(self) -> None:
@@ -204,6 +226,6 @@ class Storage:
         """
         if replica in self.silent('containers'):
             raise ReplicaDown(f'container replica {replica} of {account}/{container!r}')
-        self._deliver_due_rows()
+        self.catch_up()
         asked = self.container_replicas(account, container)[replica]
         return asked.names(marker, end_marker, limit=limit) if asked else []

@@ -1,0 +1,250 @@
+"""The cloud of a simulation: proxy processes with the real filter, over one Swift and one memcached of models.
+
+Whatever a process asks of them is a step that takes time, so that others run in between, and may go wrong.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable, Iterable
+from io import BytesIO
+from math import log
+from typing import Any
+
+from model_swift import Direct, ModelCache, ModelSwift
+from model_swift.objects import deleted_row
+from swift.common.exceptions import MemcacheConnectionError
+from swift.common.utils import Timestamp
+
+from swiftqueue.errors import Unavailable
+from swiftqueue.janitor import Janitor, queues_of
+from swiftqueue.limits import Options
+from swiftqueue.middleware.queue import QueueFilter
+from swiftqueue.queues import Engine
+from swiftqueue.swift import Swift
+
+from .hub import Hub
+from .profiles import CALM, Profile
+
+ACCOUNT = 'AUTH_test'
+KEY = b'a key that every proxy of the cloud knows'
+OPTIONS = Options(min_message_ttl=1, min_claim_ttl=1, min_claim_grace=0)
+AT_ALL = 0.5  # chance that a step takes any time; it is cheaper if it does not
+FREEZE = 0.001  # a frozen process that goes on at the very instant when it is to
+
+
+class Crashed(BaseException):
+    """The process is no more. No handler of the code under test may catch this."""
+
+
+class Errors(logging.Handler):
+    """Collects what the code under test logs as an error: nothing that happens here should be one to it."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.texts: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.texts.append(self.format(record))
+
+
+class Cloud:
+    """Everything behind the clients' requests. ``profile`` may be changed at any time."""
+
+    def __init__(self, hub: Hub, seed: object, profile: Profile, processes: int, trace: Callable[..., None]):
+        self.hub = hub
+        self.profile = profile
+        self.trace = trace
+        self.chance = random.Random(f'{seed} cloud')
+        self.swift = ModelSwift(clock=lambda: hub.now, seed=self.chance.getrandbits(32))
+        self.swift.lag_chance, self.swift.lag_seconds = profile.lag, profile.lag_seconds
+        self.caches = [ModelCache(clock=lambda: hub.now) for _ in range(2)]  # the second one for those cut off
+        self.errors = Errors()
+        self.logger = logging.Logger('swiftqueue')
+        self.logger.addHandler(self.errors)
+        self.janitors = 0
+        skews = [0, *(self.chance.choice(profile.skews) for _ in range(processes - 1))]
+        self.processes = [Process(self, f'proxy {number}', skew) for number, skew in enumerate(skews)]
+
+    def restart(self, process: Process) -> None:
+        """Kill the process and start another one in its place."""
+        process.alive = False
+        self.processes[self.processes.index(process)] = Process(self, process.name, process.skew)
+
+    def may_miss(self, replica: int) -> bool:
+        """Whether that replica may leave a read without an answer. One of them may, at any time.
+
+        If two of three do not answer, the third one's word stands for all, and no protocol above can help.
+        """
+        nobody_silent = not any(self.swift.silent(kind) for kind in ('accounts', 'containers', 'objects'))
+        return nobody_silent and int(self.hub.now / 20) % self.swift.replicas == replica
+
+    def calm(self) -> None:
+        """Let nothing go wrong any more. What has gone wrong is repaired by :meth:`repair`."""
+        self.profile = CALM
+        self.swift.heal()
+        self.swift.lag_chance = 0
+        for process in self.processes:
+            process.cache, process.frozen_until = self.caches[0], 0
+        for cache in self.caches:
+            cache.down = False
+
+    def repair(self) -> None:
+        """What Swift's daemons do when all servers are up."""
+        self.swift.deliver_rows()
+        self.swift.replicate()
+
+    def sweep(self, thorough: bool = False) -> None:
+        """One pass of the janitor, which is a process of its own."""
+        self.janitors += 1
+        janitor = Process(self, f'janitor {self.janitors}', 0)
+
+        def swift(account: str) -> Swift:
+            return Swift(janitor.swift, {}, account, logger=self.logger, clock=janitor.clock)
+        try:
+            queues = queues_of(swift(ACCOUNT))
+        except Unavailable:
+            return
+        Janitor(swift, Replicas(janitor), self.logger).sweep(queues, thorough=thorough)
+
+
+class Process:
+    """One proxy process: a filter, an engine and what it knows, on its own clock."""
+
+    def __init__(self, cloud: Cloud, name: str, skew: float):
+        self.cloud = cloud
+        self.name = name
+        self.skew = skew
+        self.alive = True
+        self.frozen_until = 0.0
+        self.cache = cloud.caches[0]
+        chance = random.Random(cloud.chance.getrandbits(32))
+        self.engine = Engine(OPTIONS, KEY, clock=self.clock, monotonic=lambda: cloud.hub.now,
+                             random_bits=chance.getrandbits, token_bytes=chance.randbytes)
+        self.direct = Direct(cloud.swift, self.clock, self.visit)
+        self.filter = QueueFilter(self.swift, self.engine, cloud.logger)
+
+    def clock(self) -> float:
+        return self.cloud.hub.now + self.skew
+
+    # -- steps --
+
+    def step(self) -> None:
+        """Let time pass. Raises Crashed if the process did not live to its end."""
+        cloud, profile = self.cloud, self.cloud.profile
+        chance = cloud.hub.chance
+        drawn = chance.random()
+        if drawn < profile.slow:
+            cloud.hub.pause(chance.uniform(0, profile.slow_seconds))
+        elif drawn < profile.slow + AT_ALL:
+            cloud.hub.pause(profile.step * -log(chance.random()))
+        while cloud.hub.now < self.frozen_until:
+            cloud.hub.pause(self.frozen_until - cloud.hub.now + FREEZE * chance.random())
+        if not self.alive:
+            raise Crashed(self.name)
+
+    def visit(self, what: str, replica: int) -> float:
+        """How late a storage server is; see `model_swift.storage.Visit`."""
+        self.step()
+        cloud, chance = self.cloud, self.cloud.hub.chance
+        if not cloud.profile.late or what == 'gap' or chance.random() >= cloud.profile.late:
+            return 0
+        if what == 'read' and not cloud.may_miss(replica):
+            return 0
+        cloud.hub.pause(chance.choice((0.5, 10)))  # until the proxy gives up
+        return chance.choice((float('inf'), chance.uniform(0, 5), chance.uniform(0, 60)))
+
+    def fails(self, likely: float) -> bool:
+        return bool(likely) and self.cloud.hub.chance.random() < likely
+
+    # -- what the filter has to its right, and what clients call --
+
+    def swift(self, environ: dict[str, Any], start_response: Callable) -> Iterable[bytes]:
+        self.step()
+        answered: list[Any] = []
+        refused = self.fails(self.cloud.profile.refused)
+        chunks = () if refused else self.direct(environ, lambda *answer: answered.extend(answer))
+        if refused or self.fails(self.cloud.profile.unanswered):
+            outcome = 'refused' if refused else f'{answered[0]}, but unanswered'
+            answered, chunks = ['503 ', []], [b'']
+        else:
+            outcome = answered[0]
+        self.cloud.trace(self.name, environ['REQUEST_METHOD'], environ['PATH_INFO'], outcome,
+                         environ.get('HTTP_X_TIMESTAMP', ''))
+        start_response(*answered)
+        return chunks
+
+    def request(self, method: str, path: str, query: str = '', body: bytes = b'') -> tuple[int, dict[str, str], bytes]:
+        """What a client hears: status, headers in lower case, body. Raises Crashed."""
+        heard: list[Any] = []
+        chunks = self.filter({
+            'REQUEST_METHOD': method, 'PATH_INFO': f'/v2{path}', 'QUERY_STRING': query, 'SCRIPT_NAME': '',
+            'SERVER_NAME': 'cloud', 'SERVER_PORT': '80', 'SERVER_PROTOCOL': 'HTTP/1.1', 'wsgi.url_scheme': 'http',
+            'wsgi.input': BytesIO(body), 'CONTENT_LENGTH': str(len(body)), 'CONTENT_TYPE': 'application/json',
+            'REMOTE_USER': 'test', 'HTTP_CLIENT_ID': '3381af92-2b9e-11e3-b191-71861300734c',
+            'swift.cache': Memcache(self)}, lambda *answer: heard.extend(answer))
+        return int(heard[0][:3]), {name.lower(): value for name, value in heard[1]}, b''.join(chunks)
+
+
+class Memcache:
+    """The process's connection to memcached, behind the interface of Swift's MemcacheRing."""
+
+    def __init__(self, process: Process):
+        self.process = process
+
+    def _call(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        process, profile = self.process, self.process.cloud.profile
+        process.step()
+        try:
+            result = getattr(process.cache, name)(*args, **kwargs)
+        except MemcacheConnectionError:
+            result = MemcacheConnectionError('memcached is down')
+        if name == 'incr' and process.fails(profile.forgetful):
+            result = MemcacheConnectionError('the answer was lost')
+        process.cloud.trace(process.name, name, args[0], result, '')
+        if isinstance(result, MemcacheConnectionError):
+            raise result
+        return result
+
+    def incr(self, key: str, **kwargs: Any) -> int:
+        return self._call('incr', key, **kwargs)
+
+    def get(self, key: str) -> Any:
+        return self._call('get', key)
+
+    def set(self, key: str, value: Any, **kwargs: Any) -> None:
+        self._call('set', key, value, **kwargs)
+
+    def delete(self, key: str) -> None:
+        self._call('delete', key)
+
+
+class Replicas:
+    """The container servers as the janitor asks them, one by one."""
+
+    def __init__(self, process: Process):
+        self.process = process
+        self.model = process.cloud.swift
+
+    def headers(self, account: str, container: str) -> list[dict[str, str]]:
+        def head(index: int) -> dict[str, str]:
+            replica = self.model.container_replicas(account, container)[index]
+            answer = replica and replica.head()
+            return {key.lower(): value for key, value in answer.headers.items()} if answer and answer.good else {}
+        return [self._ask(index, head) for index in range(self.model.replicas)]
+
+    def mark_deleted(self, account: str, container: str, deleted_at: dict[str, float]) -> None:
+        def merge(index: int) -> bool:
+            replica = self.model.container_replicas(account, container)[index]
+            for name, instant in deleted_at.items() if replica else ():
+                replica.merge_row(deleted_row(name, Timestamp(instant)))
+            return replica is not None
+        if not all([self._ask(index, merge) for index in range(self.model.replicas)]):
+            raise Unavailable('a replica has no such container')
+
+    def _ask(self, index: int, ask: Callable[[int], Any]) -> Any:
+        if self.process.visit('read', index) or index in self.model.silent('containers'):
+            raise Unavailable(f'replica {index} does not answer')
+        self.model.catch_up()
+        return ask(index)
