@@ -1,0 +1,1 @@
+"""Faults on a real cluster under load: ``make faults``."""
