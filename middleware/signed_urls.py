@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import math
 import time
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timezone
 from typing import Any
 
 from swiftqueue.errors import Invalid, NotFound
@@ -71,7 +72,7 @@ def verify(header: Callable[[str], str | None], method: str, path: str, project:
     """Raises :class:`NotSigned` unless the request's headers sign this method on this path, until later than now."""
     paths, methods = ((header(name) or '').split(',') for name in ('URL-Paths', 'URL-Methods'))
     try:
-        expires_at = _parse(header('URL-Expires') or '')
+        expires_at = math.floor(_parse(header('URL-Expires') or ''))  # of a fraction the signature says nothing
     except (ValueError, OverflowError):
         raise NotSigned('The signed URL has no expiry.') from None
     expected = sign(key, paths, methods, project, expires_at)['signature']
@@ -92,5 +93,5 @@ def _parse(text: str) -> float:
     """The instant of an ISO 8601 time, UTC unless it says otherwise. Raises TypeError, ValueError, OverflowError."""
     parsed = datetime.fromisoformat(text.removesuffix('Z') if isinstance(text, str) else text)
     if parsed.tzinfo is None:
-        parsed = datetime.fromisoformat(parsed.isoformat() + '+00:00')
-    return parsed.timestamp()
+        parsed = parsed.replace(tzinfo=timezone.utc)
+    return parsed.astimezone(timezone.utc).timestamp()  # which overflows beyond the year 9999

@@ -73,3 +73,17 @@ def test_an_empty_key_signs_nothing():
         verify(forged.get, 'GET', PATH, 'p', '', NOW)
     with pytest.raises(Invalid):
         share({}, 'jobs', 'p', '', NOW)
+
+
+def test_a_fraction_of_a_second_that_nobody_signed_does_not_count():
+    url = sign('key', [PATH], ['GET'], 'p', NOW + 1)
+    sent = headers(expires=url['expires']) | {'URL-Expires': url['expires'] + '.999999'}
+    verify(sent.get, 'GET', PATH, 'p', 'key', NOW + 0.9)
+    with pytest.raises(NotSigned):
+        verify(sent.get, 'GET', PATH, 'p', 'key', NOW + 1.5)
+
+
+def test_an_expiry_that_could_not_be_written_again_is_refused():
+    with pytest.raises(Invalid):
+        share({'expires': '9999-12-31T23:59:59-01:00'}, 'jobs', 'p', 'key', NOW)
+    assert share({'expires': '9999-12-31T23:59:59'}, 'jobs', 'p', 'key', NOW)['expires'] == '9999-12-31T23:59:59'

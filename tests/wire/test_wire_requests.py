@@ -172,6 +172,31 @@ def test_a_body_that_says_it_is_too_long_is_not_read(wire, length):
     assert (answer.status, body.taken) == (400, 0)
 
 
+@pytest.mark.parametrize('coding, status', [('chunked', 201), (' Chunked', 201), ('gzip, chunked', 400),
+                                            ('identity', 400), ('xchunked', 400)])
+def test_a_body_is_sent_in_chunks_or_not_coded_at_all(wire, coding, status):
+    answer = wire.request('PUT /v2/queues/jobs', headers={'Transfer-Encoding': coding},
+                          **{'wsgi.input': io.BytesIO(b'{}')})
+    assert answer.status == status
+
+
+@pytest.mark.parametrize('broken', [eventlet.wsgi.ChunkReadError('bad size'), OSError('reset'), ValueError('bad')])
+def test_after_a_body_that_cannot_be_read_the_connection_is_not_used_again(wire, broken):
+    class Input(io.RawIOBase):
+        def read(self, size=-1):
+            raise broken
+
+        def discard(self):
+            raise AssertionError('what is left of the body would be taken for a request')
+
+    stream = Input()
+    answer = wire.request('PUT /v2/queues/jobs', headers={'Transfer-Encoding': 'chunked'},
+                          **{'wsgi.input': stream, 'eventlet.input': stream})
+    assert (answer.status, answer.json['title']) == (400, 'Invalid request body')
+    with pytest.raises(eventlet.wsgi.ChunkReadError):
+        stream.discard()
+
+
 def test_a_body_that_breaks_off_is_refused(wire):
     answer = wire.request('POST /v2/queues/jobs/messages', headers={'Content-Length': '100'},
                           **{'wsgi.input': io.BytesIO(b'{"messages": [{"body": 1}]}')})

@@ -121,3 +121,19 @@ def test_what_is_shared_is_the_project_that_the_caller_names(wire):
     assert answer.json['project'] == 'AUTH_test'
     granted = headers(answer.json)
     assert wire.request('GET /v2/queues/jobs/messages', user=None, headers=granted).status == 200
+
+
+@pytest.mark.parametrize('project', ['p', 'p/q', 'p%2Fq', '\xc3\xbc', 'x' * 250, 'a,b', 'a b'])
+def test_without_authentication_a_url_opens_the_project_that_gave_it(make_wire, project):
+    wire = make_wire(auth=False, allow_anonymous=True, signed_url_key='secret')
+    owner = {'X-Project-Id': project}
+    wire.request('POST /v2/queues/jobs/messages', POST, headers=owner)
+    url = wire.request('POST /v2/queues/jobs/share', {}, headers=owner).json
+    shown = wire.request('GET /v2/queues/jobs/messages?echo=1', headers=headers(url) | owner)
+    assert (shown.status, len(shown.json['messages'])) == (200, 1)
+    assert len(wire.accounts_touched()) == 1
+
+
+def test_a_project_whose_signature_nobody_would_take_cannot_share(make_wire):
+    wire = make_wire(auth=False, allow_anonymous=True, signed_url_key='secret')
+    assert wire.request('POST /v2/queues/jobs/share', {}, headers={'X-Project-Id': 'a\\nb'}).status == 400
