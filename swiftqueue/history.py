@@ -303,10 +303,9 @@ def _judge_drained(verdict: Verdict, posts: dict[Any, Operation], grants: dict[A
     """Everything has had its chance to be delivered: what is left?"""
     for value, post in posts.items():
         given = grants.get(value)
-        if given:
-            gone = any(ack.phase != 'fail' for ack in acks.get(value, [])) or any(not each.receipt for each in given)
-        else:
-            gone = post.phase != 'ok'
+        # One that was never delivered may have been deleted without a receipt.
+        gone = any(ack.phase != 'fail' for ack in acks.get(value, [])) or (
+            any(not each.receipt for each in given) if given else post.phase != 'ok')
         if not gone and post.invoked_at + post.ttl <= end:
             verdict.expired.append(value)
         elif not gone:

@@ -18,7 +18,7 @@ from swiftqueue.queues import RECORD_SECONDS
 
 from .cloud import Cloud, Crashed
 
-QUEUE = '/queues/jobs'
+JOBS, DEAD = 'jobs', 'dead'  # queues; not every simulation has the second one
 LONG = 100_000  # seconds: a ttl that nothing here outlives
 SHORT = 60
 
@@ -52,6 +52,7 @@ class Shared:
     cloud: Cloud
     history: Recorder
     stop_at: float  # no client begins anything after it
+    queues: tuple[str, ...] = (JOBS,)
     posted: dict[int, str] = field(default_factory=dict)  # ids of the messages that were stored for sure, by value
     ended: set[int] = field(default_factory=set)  # values of those that are of no interest any more
     producers: int = 0  # still at work
@@ -74,6 +75,7 @@ class Client:
         self.history = shared.history
         self.name = name
         self.chance = random.Random(f'{seed} {name}')
+        self.queue = JOBS
         self.via: int | None = None  # number of the process that gets all requests, if it is to be one
 
     @property
@@ -92,9 +94,10 @@ class Client:
         processes = self.cloud.processes
         process = self.chance.choice(processes) if self.via is None else processes[self.via]
         self.cloud.trace(self.name, method, path, '->', process.name)
+        sent = b'' if body is None else json.dumps(body).encode()
         try:
             status, headers, content = process.request(
-                method, QUEUE + path, urlencode(query), json.dumps(body).encode() if body is not None else b'')
+                method, f'/queues/{self.queue}{path}', urlencode(query), sent)
         except Crashed:
             return Answer()
         if status >= 500 and status != 503:
@@ -121,10 +124,10 @@ class Client:
             self.history.answer(number, answer.phase, status=answer.status)
         return answer
 
-    def claim(self, limit: int, ttl: int, grace: int = 0) -> tuple[str, list[Held]]:
+    def claim(self, limit: int, ttl: int, grace: int = 0, wait: int = 0) -> tuple[str, list[Held]]:
         """The claim's id and its messages, none of them if there were none or no answer came."""
         number = self.history.invoke('claim', ttl=ttl, limit=limit, worker=self.name)
-        answer = self.call('POST', '/claims', {'ttl': ttl, 'grace': grace}, limit=limit)
+        answer = self.call('POST', '/claims', {'ttl': ttl, 'grace': grace}, limit=limit, wait=wait)
         held = _held(answer)
         receipt = answer.headers['location'].rpartition('/')[2] if held else ''
         self.history.answer(number, answer.phase, status=answer.status, messages=[
@@ -225,7 +228,8 @@ def work(client: Client) -> None:
             continue
         ttl = chance.choice((4, 10, 10, 20))
         begun = client.cloud.hub.now
-        receipt, held = client.claim(chance.randint(1, 4), ttl, grace=chance.choice((0, 60)))
+        receipt, held = client.claim(chance.randint(1, 4), ttl, grace=chance.choice((0, 60)),
+                                     wait=5 if client.likely(0.1) else 0)
         if not held and client.shared.idle:
             # The janitor takes its time, and what it does must not bring anything back.
             if not client.cloud.profile.janitor:
@@ -234,7 +238,7 @@ def work(client: Client) -> None:
         if not held:
             client.sleep(chance.uniform(0, 5))
             continue
-        deal = chance.choices((_finish, _renew, _give_back, _be_late, _forget), (50, 15, 10, 15, 10))[0]
+        deal = chance.choices((_finish, _renew, _extend, _give_back, _be_late, _forget), (45, 15, 10, 10, 10, 10))[0]
         deal(client, receipt, held, begun + ttl)
 
 
@@ -271,6 +275,13 @@ def _renew(client: Client, receipt: str, held: list[Held], until: float) -> None
     # Never to less than it was: a renewal that is refused may still have made the claim shorter.
     rest = max(0, until - client.cloud.hub.now)
     if client.renew(receipt, ceil(rest) + client.chance.choice((1, 4, 10))).phase == 'ok':
+        _finish(client, receipt, held, until)
+
+
+def _extend(client: Client, receipt: str, held: list[Held], until: float) -> None:
+    """The work turns out to be long."""
+    if client.renew(receipt, 40).phase == 'ok':
+        client.sleep(client.chance.uniform(5, 30))
         _finish(client, receipt, held, until)
 
 
@@ -337,11 +348,12 @@ def clean(client: Client, every: float) -> None:
         client.cloud.sweep()
 
 
-def through_each(client: Client) -> Iterator[None]:
-    """Once per process: what the client does then goes through that process."""
-    for number in range(len(client.cloud.processes)):
-        client.via = number
-        yield
+def everywhere(client: Client) -> Iterator[None]:
+    """Once per queue and process: what the client does then is about that queue and goes through that process."""
+    for queue in client.shared.queues:
+        for number in range(len(client.cloud.processes)):
+            client.queue, client.via = queue, number
+            yield
 
 
 def drain(client: Client, quiet: float, most: float, janitor: bool) -> bool:
@@ -351,7 +363,7 @@ def drain(client: Client, quiet: float, most: float, janitor: bool) -> bool:
     while cloud.hub.now - empty_since < quiet:
         if cloud.hub.now - began > most:
             return False
-        for _ in through_each(client):
+        for _ in everywhere(client):
             receipt, held = client.claim(20, 120)
             while held:
                 empty_since = cloud.hub.now

@@ -219,6 +219,12 @@ class Memcache:
     def delete(self, key: str) -> None:
         self._call('delete', key)
 
+    def get_multi(self, keys: list[str], server_key: str) -> list[Any] | None:
+        return self._call('get_multi', keys, server_key)
+
+    def set_multi(self, mapping: dict[str, Any], server_key: str, **kwargs: Any) -> None:
+        self._call('set_multi', mapping, server_key, **kwargs)
+
 
 class Replicas:
     """The container servers as the janitor asks them, one by one."""

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from operator import attrgetter
+from dataclasses import dataclass
 from typing import Any
 
 import eventlet
 
-from swiftqueue.history import Operation, Recorder, Verdict, check, operations, story
+from swiftqueue.history import Recorder, Verdict, check, operations, story
 
 from . import clients, troubles
-from .clients import Client, Shared
-from .cloud import Cloud
+from .clients import DEAD, JOBS, Client, Shared
+from .cloud import ACCOUNT, Cloud
 from .hub import START, Hub, run
+from .judgement import Problem, judge
 from .profiles import Profile, of_seed
 
 BUSY = 45  # seconds for which the clients go on
@@ -27,7 +26,7 @@ DRAIN = 2000  # seconds in which a queue without trouble gives out everything it
 
 @dataclass
 class Report:
-    """What a simulation did, and what was wrong with it. ``problems``: (what, the message's value or None)."""
+    """What a simulation did, and what was wrong with it. Problems of no message have None for its value."""
 
     seed: int
     profile: Profile
@@ -35,8 +34,7 @@ class Report:
     events: list[dict[str, Any]]
     trace: list[str]
     requests: int
-    seconds: float  # simulated
-    problems: list[tuple[str, Any]] = field(default_factory=list)
+    problems: list[Problem]
 
     def history(self) -> str:
         return ''.join(json.dumps(event) + '\n' for event in self.events)
@@ -74,18 +72,25 @@ def _simulate(hub: Hub, seed: int, profile: Profile, traced: bool) -> Report:
     cloud = Cloud(hub, seed, profile, chance.choice((2, 2, 3)), note if traced else count)
     shared = Shared(cloud, Recorder(lambda: round(hub.now - START, 4), events.append),
                     hub.now + (BUSY_WITH_JANITOR if profile.janitor else BUSY))
+    attributes = {}
+    if not profile.purges and chance.random() < 0.2:
+        shared.queues = (JOBS, DEAD)
+        attributes = {'_max_claim_count': chance.randint(1, 3), '_dead_letter_queue': DEAD}
     first = Client(shared, 'first', seed)
-    while first.call('PUT', '', {}).phase != 'ok':
+    while first.call('PUT', '', attributes).phase != 'ok':
         first.sleep(1)
     threads = [eventlet.spawn(*each) for each in _cast(shared, seed, profile, chance)]
     for thread in threads:
         thread.wait()
     cloud.calm()
     drained = _finish(shared, seed, profile.janitor)
-    report = Report(seed, profile, check(operations(events), skew=profile.skew, overlaps_fatal=profile.exclusive),
-                    events, trace, len(trace) or requests, hub.now - START)
-    report.problems = _problems(shared, report, drained)
-    return report
+    history = operations(events)
+    verdict = check(history, skew=profile.skew, overlaps_fatal=profile.exclusive)
+    problems = judge(history, verdict, profile, shared)
+    problems += [(text, None) for text in (*shared.trouble, *cloud.errors.texts)]
+    if not drained:
+        problems.append(('the queue cannot be drained', None))
+    return Report(seed, profile, verdict, events, trace, len(trace) or requests, problems)
 
 
 def _cast(shared: Shared, seed: int, profile: Profile, chance: random.Random) -> list[tuple]:
@@ -116,7 +121,8 @@ def _finish(shared: Shared, seed: int, janitor: bool) -> bool:
     last.sleep(60)  # what was late may still arrive
     cloud.repair()
     number = shared.history.invoke('drain')
-    drained = clients.drain(last, QUIET, DRAIN, shared.emptied is not None)
+    # What is in a generation that is over, or that lost against another at its queue's creation, comes by the janitor.
+    drained = clients.drain(last, QUIET, DRAIN, shared.emptied is not None or len(shared.queues) > 1)
     shared.history.answer(number, 'ok' if drained else 'fail')
     if janitor:
         _clean_up(last)
@@ -124,48 +130,13 @@ def _finish(shared: Shared, seed: int, janitor: bool) -> bool:
 
 
 def _clean_up(client: Client) -> None:
-    """Whatever the janitor removes from the empty queue, nothing may come back."""
+    """Whatever the janitor removes from the empty queue, nothing may come back, and nothing may be left."""
+    cloud = client.cloud
     for seconds in (100, 4000):
         client.sleep(seconds)
-        client.cloud.sweep(thorough=True)
-        client.cloud.repair()
-        for _ in clients.through_each(client):
+        cloud.sweep(thorough=True)
+        cloud.repair()
+        for _ in clients.everywhere(client):
             client.claim(20, 120)
-
-
-def _problems(shared: Shared, report: Report, drained: bool) -> list[tuple[str, Any]]:
-    history = operations(report.events)
-    deleted = {each.value for each in history if each.op == 'ack' and not each.receipt}
-    first_end = {}
-    for each in sorted(history, key=attrgetter('answered_at')):
-        if each.op == 'ack' and each.phase == 'ok':
-            first_end.setdefault(each.value, each)
-    problems = [('deleted, returned' if name == 'returned' and not first_end[value].receipt else name, value)
-                for name, values in report.verdict.violations.items() for value in values
-                if not (name in ('lost', 'vanished') and (value in deleted or _doubtful(shared, report, value)))]
-    if report.profile.exclusive and not report.profile.purges:
-        problems += _refused(history)
-    problems += [(text, None) for text in (*shared.trouble, *shared.cloud.errors.texts)]
-    if not drained:
-        problems.append(('the queue cannot be drained', None))
-    return problems
-
-
-def _doubtful(shared: Shared, report: Report, value: int) -> bool:
-    """Whether the message may have been posted to a queue that was deleted, by a proxy that saw a stale record."""
-    return report.profile.stale_records and shared.emptied is not None and value >= shared.emptied
-
-
-def _refused(history: list[Operation]) -> Iterator[tuple[str, Any]]:
-    """Acks and renewals that were refused although the claim had surely not run out."""
-    until: dict[str, float] = {}
-    held: dict[str, Any] = {}
-    for each in sorted(history, key=attrgetter('invoked_at')):
-        if each.op == 'claim' and each.messages:
-            receipt = each.messages[0]['receipt']
-            until[receipt], held[receipt] = each.invoked_at + each.ttl, each.messages[0]['value']
-        elif each.op in ('renew', 'release') and each.phase != 'fail':
-            # Whether its lease is longer now is not asked: it may be shorter, or over.
-            until[each.receipt] = 0
-        elif each.op in ('ack', 'renew') and each.phase == 'fail' and each.answered_at < until.get(each.receipt, 0):
-            yield f'{each.op} refused', each.value if each.op == 'ack' else held[each.receipt]
+    left = cloud.swift.live_objects(ACCOUNT)
+    client.shared.trouble += [f'left behind in {container!r}: {name!r}' for container, name in left]

@@ -82,6 +82,14 @@ def test_a_message_that_may_have_expired_is_not_lost():
     assert (verdict.expired, verdict.lost) == ([7], [8])
 
 
+def test_a_message_that_was_deleted_without_a_receipt_need_not_come():
+    assert check([POSTED, ack(7, '', 2, 3), drain()]).valid
+    assert check([POSTED, ack(7, '', 2, 3, 'info'), drain()]).valid
+    assert check([POSTED, ack(7, '', 2, 3, 'fail'), drain()]).lost == [7]
+    # Nor does it use up what a pop without an answer may have taken.
+    assert check([POSTED, ack(7, '', 2, 3), post(8, 0, 1), pop(4, 5, phase='info', limit=1), drain()]).valid
+
+
 def test_a_message_whose_claims_answer_was_lost_must_come_all_the_same():
     assert check([POSTED, claim('', 2, 3, phase='info'), drain()]).lost == [7]
 

@@ -1,0 +1,81 @@
+"""Simulations of every kind keep the promises, and those with a protection taken out do not."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from sim.profiles import PROFILES
+from sim.simulation import simulate
+
+from swiftqueue.cache import Cache
+from swiftqueue.claims import Claims
+from swiftqueue.history import check, parse
+from swiftqueue.swift import Swift
+
+RUN = Path(__file__).with_name('run.py')
+
+
+def run(*arguments, **environ):
+    return subprocess.run([sys.executable, str(RUN), *map(str, arguments)], env=os.environ | environ,
+                          capture_output=True, text=True, check=False)
+
+
+def first_failure(profile, seeds):
+    return next((report for report in (simulate(seed, profile) for seed in range(seeds)) if report.problems), None)
+
+
+def test_some_hundred_seeds_of_every_profile():
+    done = run('--seeds', 25 * len(PROFILES), '--brief')
+    assert (done.returncode, done.stderr) == (0, '')
+    numbers = dict(line.rsplit(None, 1) for line in done.stdout.splitlines()[:-1])
+    assert {int(numbers[f'seeds of {name}']) for name in PROFILES} == {25}
+    # They are not about nothing.
+    assert int(numbers['deliveries']) > int(numbers['messages']) > 1000
+    assert int(numbers['delivered again']) > 500 and int(numbers['acks']) > 1000
+
+
+@pytest.mark.parametrize('seed', [3, 11])  # one with crashes, one with everything
+def test_a_seed_does_the_same_in_every_process(seed, tmp_path):
+    histories = [simulate(seed).history(), simulate(seed).history()]
+    for number in ('0', '1'):
+        run('--seed', seed, '--history', tmp_path / number, PYTHONHASHSEED=number)
+        histories.append((tmp_path / number).read_text())
+    assert histories[0].count('\n') > 50
+    assert len(set(histories)) == 1
+    assert simulate(seed + len(PROFILES)).history() != histories[0]
+
+
+# -- traps: a simulation that finds nothing proves nothing -----------------------------------------
+
+def test_without_the_gate_and_the_confirmation_two_workers_hold_one_message(monkeypatch):
+    monkeypatch.setattr(Cache, 'enter_gate', lambda *args: None)
+    monkeypatch.setattr(Claims, '_is_ours', lambda *args: True)
+    report = first_failure(None, 100)
+    assert report.verdict.overlaps
+    assert f'seed {report.seed}, profile {report.profile.name}' in report.story()
+    # The history alone shows it, to whoever replays it.
+    again = check(parse(report.history().splitlines()), skew=report.profile.skew, overlaps_fatal=True)
+    assert json.dumps(again.violations) == json.dumps(report.verdict.violations)
+
+
+def test_whoever_takes_202_for_success_is_told_of_renewals_that_were_not_stored(monkeypatch):
+    skewed = replace(PROFILES['skew'], exclusive=True)  # the judgement allows for the skew
+    assert not first_failure(skewed, 40)
+    ask = Swift._retried
+
+    def credulous(self, method, container, name='', **request):
+        response = ask(self, method, container, name, **request)
+        return replace(response, status=201) if response.status == 202 and method == 'PUT' else response
+    monkeypatch.setattr(Swift, '_retried', credulous)
+    report = first_failure(skewed, 40)
+    assert {what for what, _ in report.problems} & {'ack refused', 'overlaps'}
+
+
+def test_without_the_fence_a_receipt_is_good_after_a_later_delivery(monkeypatch):
+    monkeypatch.setattr(Claims, '_supersede', lambda *args: True)
+    report = first_failure(PROFILES['far skew'], 40)
+    assert report.verdict.stale_acks
