@@ -3,17 +3,33 @@
 
 PYTHON ?= python3
 ARGS ?=
+SEEDS ?= 10000
+SCALE ?= 20
 
 VENV := .venv
 INSTALL = $(VENV)/bin/pip install --quiet --disable-pip-version-check --editable
 
-.PHONY: serve test lint doc clean
+.PHONY: serve test sim fuzz faults bench lint doc clean
 
 serve: $(VENV)/.installed
 	@$(VENV)/bin/swiftqueue serve $(ARGS)
 
 test: $(VENV)/.installed-test
 	$(VENV)/bin/pytest $(ARGS)
+
+# For as long as you like: SCALE times the examples of `make test`, drawn by chance.
+fuzz: $(VENV)/.installed-test
+	FUZZ_SCALE=$(SCALE) $(VENV)/bin/pytest tests/fuzz $(ARGS)
+
+# Some twenty minutes. ARGS="--only F5,F9" for some of them.
+faults: $(VENV)/.installed-test
+	@PYTHONPATH=tests $(VENV)/bin/python -m faults.run $(ARGS)
+
+bench: $(VENV)/.installed-test
+	@PYTHONPATH=tests $(VENV)/bin/python -m bench $(ARGS)
+
+sim: $(VENV)/.installed-test
+	$(VENV)/bin/python tests/sim/run.py --seeds $(SEEDS) $(ARGS)
 
 lint: $(VENV)/.installed-lint
 	$(VENV)/bin/ruff check .
@@ -22,7 +38,7 @@ doc: $(VENV)/.installed-doc
 	$(VENV)/bin/sphinx-build -W doc/source doc/build
 
 clean:
-	rm -rf $(VENV) build dist doc/build .pytest_cache .ruff_cache *.egg-info
+	rm -rf $(VENV) build dist doc/build .pytest_cache .ruff_cache .hypothesis *.egg-info
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 # The stamps make setup happen once, and again when what is to be installed changes.

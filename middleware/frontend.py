@@ -17,12 +17,14 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from eventlet import Timeout
+from eventlet.wsgi import ChunkReadError
 from swift.common.swob import wsgi_to_str
 
 from swiftqueue.errors import Invalid, NotFound, QueueError, TooLarge, Unavailable
 from swiftqueue.limits import FALSE, TRUE
 
 BODY_SECONDS = 30  # for a whole body, however slowly it trickles in
+_DIGITS = 20  # characters of a 64-bit integer
 MAX_DEPTH = 100  # of nested JSON: what is stored must also be readable deeper down the stack
 
 Handler = Callable[..., 'Answer']
@@ -93,10 +95,13 @@ class Request:
     @property
     def _content_length(self) -> int | None:
         """None for a chunked body, whose length nobody knows."""
-        if 'chunked' in self.environ.get('HTTP_TRANSFER_ENCODING', '').lower():
+        coding = self.environ.get('HTTP_TRANSFER_ENCODING', '').strip().lower()
+        if coding == 'chunked':
             return None
-        text = self.environ.get('CONTENT_LENGTH') or '0'
-        if not (text.isascii() and text.isdigit()):
+        if coding:
+            raise Invalid('The only Transfer-Encoding of bodies is chunked.')  # the server has read no body then
+        text = (self.environ.get('CONTENT_LENGTH') or '0').strip()
+        if not (text.isascii() and text.isdigit() and len(text) < _DIGITS):
             raise Invalid('Content-Length is not a number.')
         return int(text)
 
@@ -114,7 +119,7 @@ class Request:
         text = self.params.get(name)
         if text is None:
             return None
-        if not (text.isascii() and text.removeprefix('-').isdigit() and len(text) < 20):
+        if not (text.isascii() and text.removeprefix('-').isdigit() and len(text) < _DIGITS):
             raise Invalid(f'{name} must be an integer.')
         return int(text)
 
@@ -153,8 +158,10 @@ class Request:
         except Timeout as expired:
             if expired is not timeout:
                 raise
+            self._give_up_connection()
             raise SlowBody(f'The request body took longer than {BODY_SECONDS} seconds.') from None
         except (OSError, ValueError):
+            self._give_up_connection()
             raise BadBody('The request body broke off.') from None
         finally:
             timeout.cancel()
@@ -163,6 +170,15 @@ class Request:
         if expected is not None and size < expected:
             raise BadBody('The request body broke off.')
         return b''.join(chunks)
+
+    def _give_up_connection(self) -> None:
+        """Have the server close the connection after the answer.
+
+        A read that was interrupted has lost what it had, so nobody knows any more where the next request begins.
+        """
+        stream = self.environ.get('eventlet.input')
+        if stream is not None:
+            stream.discard = _fail_to_discard  # which the server does before it reads the next request
 
     def json(self, limit: int, kind: type, *, default: Any = None) -> Any:
         """The body as a ``kind`` (dict or list); an empty body is the default, if there is one."""
@@ -173,6 +189,10 @@ class Request:
         if not isinstance(value, kind):
             raise BadBody(f'The request body must be a JSON {"object" if kind is dict else "array"}.')
         return value
+
+
+def _fail_to_discard() -> None:
+    raise ChunkReadError('the request body was not read to its end')
 
 
 def parse_json(text: bytes) -> Any:
@@ -196,8 +216,8 @@ def _children(value: Any) -> Iterable[Any]:
 
 
 def _integer(text: str) -> int:
-    value = int(text)
-    if not -2 ** 63 <= value < 2 ** 63:
+    # Digits are counted first: making a number of very many takes time that grows with their square.
+    if len(text) > _DIGITS or not -2 ** 63 <= (value := int(text)) < 2 ** 63:
         raise ValueError('an integer does not fit into 64 bits')
     return value
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from swiftqueue.errors import (
@@ -25,7 +26,7 @@ from swiftqueue.errors import (
 from swiftqueue.queues import Account, Engine
 from swiftqueue.swift import Swift
 
-from . import identity, signed_urls, zaqar_messages, zaqar_queues
+from . import connection, identity, signed_urls, zaqar_messages, zaqar_queues
 from .frontend import (
     Answer,
     BadBody,
@@ -86,15 +87,17 @@ def door(app: Callable, engine: Engine, logger: logging.Logger) -> Frontend:
         if request.path == '/':
             return None
         environ, options = request.environ, engine.options
-        if request.header('URL-Signature') is not None:
-            project = _signed_project(request, engine)
-        else:
-            project = identity.project_of(environ, request.header('X-Project-Id'), options)
+        signed = request.header('URL-Signature') is not None
+        project = _signed_project(request, engine) if signed \
+            else identity.project_of(environ, request.header('X-Project-Id'), options)
         account = identity.account_of(environ, project, options)
+        if signed:
+            identity.allow_everything(environ)
         _check_media(request)
         client_id = _client_id(request, options.client_id_uuid_safe)
-        swift = Swift(app, environ, account, logger=logger, clock=engine.clock, at_once=options.subrequests)
-        return Call(request, engine, Account(engine, swift), project, client_id)
+        swift = Swift(app, environ, account, logger=logger, clock=engine.clock, at_once=options.subrequests,
+                      infocache=engine.infocache())
+        return Call(request, engine, Account(engine, swift, partial(connection.given_up, environ)), project, client_id)
 
     return Frontend(ROUTES, begin, render, logger)
 
@@ -107,7 +110,6 @@ def _signed_project(request: Request, engine: Engine) -> str:
     project = request.header('X-Project-Id') or request.header('URL-Project') or ''
     signed_urls.verify(request.header, request.method, request.path, project,
                        engine.options.signed_url_key, engine.clock())
-    identity.allow_everything(request.environ)
     return project
 
 
@@ -228,7 +230,7 @@ HOME = {'resources': {
     'rel/messages': _resource(f'{_QUEUE}/messages', 'GET', 'marker limit echo include_claimed include_delayed wait',
                               'limit=messages_limit'),
     'rel/post_messages': _resource(f'{_QUEUE}/messages', 'POST'),
-    'rel/messages_delete': _resource(f'{_QUEUE}/messages', 'DELETE', 'ids claim_ids pop'),
+    'rel/messages_delete': _resource(f'{_QUEUE}/messages', 'DELETE', 'ids claim_ids pop wait'),
     'rel/message_get': _resource(f'{_QUEUE}/messages/{{message_id}}', 'GET'),
     'rel/message_delete': _resource(f'{_QUEUE}/messages/{{message_id}}', 'DELETE', 'claim_id'),
     'rel/post_claim': _resource(f'{_QUEUE}/claims', 'POST', 'limit wait', 'limit=claim_limit'),

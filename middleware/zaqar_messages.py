@@ -23,6 +23,7 @@ from .frontend import Answer, BadBody
 from .zaqar_call import Call
 
 _SMALL_BODY = 65536  # bytes of a claim's parameters
+_IDS_IN_LOCATION = 100  # so that the header stays well below the 8192 bytes that everybody takes
 
 
 def message_href(queue: str, message: Message) -> str:
@@ -72,7 +73,7 @@ def post_messages(call: Call, name: str) -> Answer:
     if len(stored) < len(posted):
         return _tell_failure(posted, resources)
     location = f'/v2/queues/{name}/messages'
-    if len(stored) <= call.options.max_messages_per_page:  # more can neither be asked for nor fit into a header
+    if len(stored) <= min(call.options.max_messages_per_page, _IDS_IN_LOCATION):  # more could not be asked for
         location += f'?ids={",".join(stored)}'
     return Answer(201, {'resources': resources}, {'Location': location})
 
@@ -105,14 +106,12 @@ def get_messages(call: Call, name: str) -> Answer:
         return _get_some(call, queue, _check_number(call, 'ids', ids))
     limit, echo = request.integer('limit'), request.boolean('echo')
     include = {key: request.boolean(key) for key in ('include_claimed', 'include_delayed')}
-
-    def look() -> Page | None:
-        page = queue.messages.list(request.params.get('marker'), limit,
-                                   client_id=None if echo else call.client_id, **include)
-        return page if page.items else None
-
-    page = call.wait_for(look)
-    if page is None:
+    try:
+        page = queue.messages.list(request.params.get('marker'), limit, client_id=None if echo else call.client_id,
+                                   wait=call.wait, **include)
+    except QueueNotFound:
+        page = Page([])
+    if not page.items:
         return Answer(200, {'messages': [], 'links': []})
     return Answer(200, {'messages': [_show(call, name, message) for message in page.items],
                         'links': [call.next_link(f'/v2/queues/{name}/messages', page.marker)]})
@@ -158,7 +157,7 @@ def delete_messages(call: Call, name: str) -> Answer:
         raise Invalid('Exactly one of ids and pop is needed.')
     try:
         if ids is None:
-            messages = queue.claims.pop(pop)
+            messages = queue.claims.pop(pop, wait=call.wait)
             return Answer(200, {'messages': [_show_popped(call, name, message) for message in messages]})
         _delete_some(call, queue, _check_number(call, 'ids', ids))
     except QueueNotFound:
@@ -185,7 +184,7 @@ def _delete_some(call: Call, queue: Queue, ids: list[str]) -> None:
 
 def _ack_some(queue: Queue, ids: list[str], claim_ids: list[str]) -> None:
     """Ack all that the claims hold, then raise what was said against another one."""
-    refusals = [_ack_with_any(queue, message_id, claim_ids) for message_id in ids]
+    refusals = queue.swift.at_most(lambda message_id: _ack_with_any(queue, message_id, claim_ids), ids)
     for refusal in refusals:
         if refusal:
             raise refusal
@@ -193,7 +192,7 @@ def _ack_some(queue: Queue, ids: list[str], claim_ids: list[str]) -> None:
 
 def _ack_with_any(queue: Queue, message_id: str, claim_ids: list[str]) -> QueueError | None:
     refusal = None
-    for claim_id in claim_ids:
+    for claim_id in list(claim_ids):
         try:
             queue.claims.ack(message_id, claim_id)
         except (MessageClaimed, ReceiptInvalid) as error:
@@ -211,7 +210,10 @@ def create_claim(call: Call, name: str) -> Answer:
     queue, request = call.account.queue(name), call.request
     wanted = request.json(_SMALL_BODY, dict, default={})
     limit = request.integer('limit')
-    claim = call.wait_for(lambda: queue.claims.create(limit, wanted.get('ttl'), wanted.get('grace')))
+    try:
+        claim = queue.claims.create(limit, wanted.get('ttl'), wanted.get('grace'), wait=call.wait)
+    except QueueNotFound:
+        claim = None
     if claim is None:
         return Answer(204)
     return Answer(201, {'messages': [_show_claimed(call, name, message) for message in claim.messages]},

@@ -34,8 +34,8 @@ def list_queues(call: Call) -> Answer:
         for queue, info in zip(queues, page.items, strict=True):
             queue['metadata'] = info.attributes
     content: dict[str, Any] = {'queues': queues, 'links': []}
-    if queues:
-        content['links'] = [call.next_link('/v2/queues', queues[-1]['name'])]
+    if after := page.marker or queues and queues[-1]['name']:
+        content['links'] = [call.next_link('/v2/queues', after)]
     if with_count:
         content['count'] = call.account.count()
     return Answer(200, content)
@@ -108,7 +108,7 @@ def share_queue(call: Call, name: str) -> Answer:
     queue = call.account.queue(name)
     document = call.request.json(call.options.max_queue_metadata, dict, default={})
     queue.allow(OWNER)
-    if not call.project.isprintable():
+    if not call.project.isprintable() or '\\' in call.project:  # no signature of such a project would be taken
         raise Invalid('A project of this name cannot share queues.')
     return Answer(200, signed_urls.share(document, name, call.project, call.options.signed_url_key,
                                          call.engine.clock()))

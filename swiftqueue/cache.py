@@ -10,6 +10,7 @@ from typing import Any
 
 from swift.common.exceptions import MemcacheConnectionError
 
+_BELLS = 'swiftqueue-bells'  # stands for the memcached server that has all bells, so that one request reads many
 _BELL_SECONDS = 3600
 _EPOCH_SECONDS = 60  # longer than any worker acts on a record it has read
 
@@ -43,13 +44,23 @@ class Cache:
         if self.ring is not None:
             self.ring.delete(self._key('gate', container, name))
 
-    def ring_bell(self, queue: str) -> None:
-        """Tell other proxies that the queue may have something for a claimer."""
-        self._incr(self._key('bell', queue), _BELL_SECONDS)
+    def ring_bell(self, queue: str, token: str) -> None:
+        """Tell other proxies that the queue may have something for a claimer; no two rings have one token."""
+        if self.ring is not None:
+            self.ring.set_multi({self.bell_key(queue): token}, _BELLS, time=_BELL_SECONDS)
 
     def bell(self, queue: str) -> Any:
         """Changes when somebody rings; None if nobody can tell."""
-        return self.ring.get(self._key('bell', queue)) if self.ring is not None else None
+        bells = self.bells([self.bell_key(queue)])
+        return bells and bells[0]
+
+    def bell_key(self, queue: str) -> str:
+        """What :meth:`bells` calls the queue's bell, in any account."""
+        return self._key('bell', queue)
+
+    def bells(self, keys: list[str]) -> list[Any] | None:
+        """What many bells show, in one request; None if nobody can tell."""
+        return self.ring.get_multi(keys, _BELLS) if self.ring is not None else None
 
     def set_epoch(self, queue: str, epoch: str) -> None:
         """Tell other proxies that the queue's record has changed."""

@@ -20,7 +20,13 @@ The PUT carries the instant before the listing that made us try. So if the messa
 object removed by the janitor, the tombstone is newer and Swift refuses.
 
 An expiring claim has one more race, with its own renewal. The claimer writes n+1 and then reads n; who renews late
-writes n and then reads n+1. Whatever the order, at least one of them sees the other and steps back.
+writes n and then reads n+1. Whatever the order, at least one of them sees the other and steps back. A claimer that
+steps back leaves n+1 as nobody's claim. One that goes on releases n before it delivers, so that every proxy refuses
+the receipt of n from then on, whatever its clock says of the ttl. So claim n+1 says something about n only if n is
+released; else, as where the claimer died half-way, both count.
+
+A message that was deleted without a claim must not be claimed from a late row either, and a first claim does not read
+the message. So such a delete creates claim 1 itself, released from the start: see Messages.delete.
 """
 
 from __future__ import annotations
@@ -33,7 +39,7 @@ from swiftqueue import ids
 from swiftqueue.claim_objects import ClaimObjects
 from swiftqueue.dead_letters import bury, is_dead
 from swiftqueue.errors import ClaimNotFound, MessageClaimed, QueueError, ReceiptInvalid, Unavailable
-from swiftqueue.head import CLOCK_SKEW, Entry, Source, take
+from swiftqueue.head import CLOCK_SKEW, Entry, take
 from swiftqueue.limits import check_integer
 from swiftqueue.messages import delete_at
 from swiftqueue.model import Claim, Message
@@ -51,8 +57,10 @@ from swiftqueue.receipts import TOKEN, Receipt, verify
 if TYPE_CHECKING:
     from swiftqueue.queues import Queue
 
-_POP_TTL = 60  # seconds after which a message comes back whose pop died half-way
+_POP_TTL = 60  # seconds after which a message comes back whose pop, or whose move to the dead letters, died half-way
 _PASS_OVER = 1  # seconds for which a worker leaves a message alone that it did not get
+_MOST_BURIED = 100  # dead messages that one claimer moves before it makes do with what it has
+_NEWS = 10  # seconds after which every proxy has heard of a new generation
 _ROUNDS = 10  # tries with other messages before a claimer is told that nothing could be claimed
 
 
@@ -88,25 +96,29 @@ class Claims:
     # -- create --
 
     def create(self, limit: int | None = None, ttl: int | None = None,
-               grace: int | None = None) -> Claim | None:
+               grace: int | None = None, *, wait: int = 0) -> Claim | None:
         """Claim up to ``limit`` messages, oldest first, for ``ttl`` seconds; None if there are none.
 
-        The messages outlive the claim by ``grace`` seconds, whatever their own ttl. Raises Invalid,
-        QueueNotFound, Unauthorized, Forbidden, Unavailable.
+        The messages outlive the claim by ``grace`` seconds, whatever their own ttl. ``wait`` is for how many
+        seconds to wait for the first message. Raises Invalid, QueueNotFound, Unauthorized, Forbidden, Unavailable.
         """
         self.queue.allow('write')
         limit = self._limit(limit)
         ttl, grace = self._durations(ttl, grace)
-        return self.queue.with_generation(lambda record: self._create(record, limit, ttl, grace))
+        return self.engine.waiting.take(
+            self.queue, lambda: self.queue.with_generation(lambda record: self._create(record, limit, ttl, grace)),
+            wait, limit, undo=lambda claim: self.release(claim.id))
 
-    def pop(self, limit: int | None = None) -> list[Message]:
+    def pop(self, limit: int | None = None, *, wait: int = 0) -> list[Message]:
         """Claim and delete at once. What could not be deleted is handed out all the same, and comes again later.
 
         Raises as :meth:`create`.
         """
         self.queue.allow('write')
         limit = self._limit(limit)
-        return self.queue.with_generation(lambda record: self._pop(record, limit))
+        return self.engine.waiting.take(
+            self.queue, lambda: self.queue.with_generation(lambda record: self._pop(record, limit)),
+            wait, limit) or []
 
     def _pop(self, record: Record, limit: int) -> list[Message]:
         claim = self._create(record, limit, _POP_TTL, 0)
@@ -156,13 +168,10 @@ class Claims:
     def _admitted(self, record: Record, limit: int, seconds: int) -> list[_Attempt]:
         """Up to ``limit`` candidates that nobody else is at, as far as the gate knows."""
         head, options = self.queue.head(record), self.engine.options
-        container = claims_container(self.queue.name, record.generation)
-        source = Source(
-            self.swift, messages_container(self.queue.name, record.generation), container,
-            options.head_seconds, options.gate_seconds, lambda: self.swift.cache.bell(self.queue.name),
-            self.engine.clock, self.engine.monotonic)
+        container, source = claims_container(self.queue.name, record.generation), self.queue.source(record)
         admitted: list[_Attempt] = []
-        while len(admitted) < limit:
+        buried = 0
+        while len(admitted) < limit and buried < _MOST_BURIED:
             try:
                 entries = take(head, limit - len(admitted), source)
             except QueueError:
@@ -173,8 +182,9 @@ class Claims:
                 break
             for entry in entries:
                 if is_dead(record, entry):
+                    buried += 1
                     self._pass_over(entry)
-                    bury(self.queue, record, entry)
+                    bury(self.queue, record, entry, partial(self._win_to_bury, record, entry))
                     continue
                 delivery = entry.delivery + 1
                 entered_at = self.engine.monotonic()
@@ -186,6 +196,13 @@ class Claims:
                 keep_until = max(self.engine.clock() + seconds, entry.claim.keep_until if entry.claim else 0)
                 admitted.append(_Attempt(entry, delivery, gate, entered_at, keep_until))
         return admitted
+
+    def _win_to_bury(self, record: Record, entry: Entry) -> bool:
+        """Whether the entry's next claim is ours, which nobody will get to see. Raises Unavailable."""
+        now, delivery = self.engine.clock(), entry.delivery + 1
+        claim = Receipt(entry.id, delivery, self.engine.token_bytes(TOKEN), mixed=False).core
+        state = ClaimState(claim, _POP_TTL, 0, renewed_at=now, expires_at=now + _POP_TTL, keep_until=0)
+        return self._win(record, _Attempt(entry, delivery, None, self.engine.monotonic(), 0), state)
 
     def _try(self, record: Record, state: ClaimState, attempt: _Attempt) -> None:
         """Make the attempt's claim ours if it can be. Nothing is raised: one attempt must not hide the others."""
@@ -205,11 +222,11 @@ class Claims:
             self._pass_over(entry)
 
     def _let_go(self, record: Record, attempt: _Attempt, state: ClaimState) -> None:
-        """Release what is ours and cannot be handed out; if even that fails, the claim runs out."""
+        """Give up what is ours and cannot be handed out; if even that fails, the claim runs out."""
         objects, message_id = ClaimObjects(self.queue, record), attempt.entry.id
         try:
             if self._is_ours(objects, message_id, attempt.delivery, state):
-                objects.release(message_id, attempt.delivery, state)
+                objects.disown(message_id, attempt.delivery, state, self.engine.clock())
         except QueueError as error:
             self.swift.logger.warning('swiftqueue: message %s is held for nothing: %s', message_id, error)
 
@@ -220,7 +237,7 @@ class Claims:
         """Whether the claim object is now there and ours. Raises Unavailable."""
         objects, entry, delivery = ClaimObjects(self.queue, record), attempt.entry, attempt.delivery
         ran_out = entry.delivery > 0 and not (entry.claim and entry.claim.released)
-        if ran_out and not self._ended(objects, entry):
+        if ran_out and not self._over(objects, entry):
             return False
         status = objects.create(entry.id, delivery, state, entry.listed_at)
         if status in (202, 412):
@@ -235,17 +252,32 @@ class Claims:
             return False
         if attempt.gate is None and not self._is_ours(objects, entry.id, delivery, state):
             return False
-        if ran_out and not self._ended(objects, entry):
-            objects.release(entry.id, delivery, state)
-            return False
+        return not ran_out or self._supersede(objects, attempt, state)
+
+    def _over(self, objects: ClaimObjects, entry: Entry) -> bool:
+        """Whether nobody holds the entry, by the claim objects and not by a row that may be late."""
+        now = self.engine.clock()
+        for _, there in objects.open(entry.id, entry.delivery):
+            entry.claim = there
+            if there.live(now):
+                return False
         return True
 
-    def _ended(self, objects: ClaimObjects, entry: Entry) -> bool:
-        """Whether the entry's last claim is over, by its object and not by a row that may be late."""
-        there = objects.read(entry.id, entry.delivery)
-        if there is not None:
-            entry.claim = there
-        return there is None or not there.live(self.engine.clock())
+    def _supersede(self, objects: ClaimObjects, attempt: _Attempt, state: ClaimState) -> bool:
+        """End what ran out before our claim came; False, and ours is nobody's, if it was renewed just now."""
+        entry, now = attempt.entry, self.engine.clock()
+        try:
+            before = objects.open(entry.id, entry.delivery)
+            live = next((there for _, there in before if there.live(now)), None)
+            if live is None:
+                for delivery, there in before:
+                    objects.release(entry.id, delivery, there)
+        except QueueError:
+            objects.disown(entry.id, attempt.delivery, state, now)
+            raise
+        if live:
+            objects.disown(entry.id, attempt.delivery, state, live.expires_at)
+        return live is None
 
     def _is_ours(self, objects: ClaimObjects, message_id: str, delivery: int, state: ClaimState) -> bool:
         there = objects.read(message_id, delivery)
@@ -341,10 +373,15 @@ class Claims:
         if not objects.write(message_id, delivery, new, old.claim):
             return False
         late = self.engine.clock() >= old.expires_at - CLOCK_SKEW
-        if late and objects.read(message_id, delivery + 1):
+        # In this order: a claimer that ended ours may have given up its own by now, but not before it ended ours.
+        if late and (objects.successor(message_id, delivery) or not self._holds(objects, message_id, delivery, old)):
             objects.release(message_id, delivery, new)
             return False
         return True
+
+    def _holds(self, objects: ClaimObjects, message_id: str, delivery: int, state: ClaimState) -> bool:
+        there = objects.read(message_id, delivery)
+        return there is not None and there.claim == state.claim and not there.released
 
     def release(self, claim_id: str) -> None:
         """Give the messages back at once; a claim that is over already is no error. Raises the usual."""
@@ -389,6 +426,10 @@ class Claims:
             if last and last.live(self.engine.clock()):
                 raise MessageClaimed('Another claim holds the message.')
             raise ReceiptInvalid('The claim does not hold this message, or holds it no longer.')
+        elif ids.available_at(message_id) < record.begun_at + _NEWS:
+            # It may have been claimed in the generation before, from where the janitor moves it here. Its tombstone
+            # is newer than what is moved.
+            self.queue.messages.remove(record, message_id)
 
     def _named(self, record: Record, claim_id: str) -> ClaimState:
         """The state of a claim that runs, with its members. Raises ClaimNotFound."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from swiftqueue import __version__, stress
 from swiftqueue.cluster import Cluster, ClusterError, Spec, serving
 from swiftqueue.cluster.site import LOOPBACK, Site, read_layout
+from swiftqueue.cluster.xattrs import Sidecars
 
 _SERVE_DESCRIPTION = """\
 Run a complete Swift with queues on this machine: proxy, account, container
@@ -44,6 +45,27 @@ messages that expired, and everything of purged and deleted queues. To be run
 on every node with container databases. More than one at a time does no harm.
 """
 
+_FSCK_DESCRIPTION = """\
+Find messages and claims that exist but that no listing shows, so that nobody
+is given them, and write their listing rows again. It looks at the disks of
+this machine and has to be run on every node with an object server, while
+Swift runs. What was acked, expired, purged or deleted does not come back.
+"""
+
+_FSCK_EPILOG = """\
+exit status:
+  0  nothing is missing any more
+  1  something still is, or could not be looked at, or it could not run
+
+examples:
+  swiftqueue fsck
+      everything on the disks of this node
+  swiftqueue fsck --dry-run AUTH_test jobs
+      what is missing of one queue
+  swiftqueue fsck --data var
+      everything in the data directory of "swiftqueue serve", while that runs
+"""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a sub-command; its exit status is returned."""
@@ -53,6 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(title='commands', metavar='COMMAND', required=True)
     _describe_serve(commands)
     _describe_janitor(commands)
+    _describe_fsck(commands)
     stress.describe(commands)
     arguments = parser.parse_args(argv)
     try:
@@ -198,3 +221,34 @@ def _describe_janitor(commands: argparse._SubParsersAction) -> None:
 def _janitor(arguments: argparse.Namespace) -> int:
     from swiftqueue import janitor_daemon  # Swift takes a while to load
     return janitor_daemon.main(arguments)
+
+
+def _describe_fsck(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        'fsck', help='bring back messages that no listing shows', description=_FSCK_DESCRIPTION,
+        epilog=_FSCK_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('account', nargs='?', metavar='ACCOUNT', help='default: all')
+    parser.add_argument('queue', nargs='?', metavar='QUEUE', help='default: all of the account')
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument('--conf', action='append', metavar='FILE',
+                       help='configuration of an object server; may be given more than once '
+                            '(default: /etc/swift/object-server.conf)')
+    where.add_argument('--data', type=Path, metavar='DIR', help='data directory of "swiftqueue serve"')
+    parser.add_argument('--dry-run', action='store_true', help='write nothing, but say what is missing')
+    parser.add_argument('--include-old', action='store_true',
+                        help="also what is older than Swift's reclaim_age: it may have been acked, and would be "
+                             'delivered again')
+    parser.set_defaults(run=_fsck)
+
+
+def _fsck(arguments: argparse.Namespace) -> int:
+    from swiftqueue import fsck  # Swift takes a while to load
+    if arguments.data is None:
+        arguments.conf = arguments.conf or [fsck.CONF]
+        return fsck.main(arguments)
+    try:
+        xattrs = read_layout(arguments.data).xattrs
+        arguments.conf = [path for path in (arguments.data / 'etc').iterdir() if path.match('object-[0-9]*.conf')]
+        return fsck.main(arguments, None if xattrs else Sidecars(arguments.data / 'metadata'))
+    except OSError as error:
+        raise ClusterError(f'{error.filename}: {error.strerror}; is this the data of "swiftqueue serve"?') from None

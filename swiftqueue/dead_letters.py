@@ -1,19 +1,21 @@
 """Dead letters: messages that were delivered as often as their queue allows move to another queue.
 
-The move is a PUT there and a DELETE here. It carries the instant of the last claim as X-Timestamp. So two proxies
+Who moves one claims it first. The move is a PUT there and a DELETE here. It carries the instant of the last claim
+that was allowed as X-Timestamp. So two proxies
 that move one message, or one that died half-way, write the same thing; and when the dead letter was acked in between,
 its tombstone is newer and the repeated PUT changes nothing.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from swiftqueue.claim_objects import ClaimObjects
-from swiftqueue.errors import QueueError, QueueNotFound
+from swiftqueue.errors import QueueError, QueueNotFound, Unavailable
 from swiftqueue.head import Entry
-from swiftqueue.names import ClaimState, Envelope, Record
+from swiftqueue.names import Envelope, Record
 
 if TYPE_CHECKING:
     from swiftqueue.queues import Queue
@@ -27,24 +29,27 @@ def is_dead(record: Record, entry: Entry) -> bool:
     return entry.delivery + 1 - before > record.attributes['_max_claim_count']
 
 
-def bury(queue: Queue, record: Record, entry: Entry) -> None:
-    """Move the message if its last claim is over; what goes wrong leaves it for the next claimer."""
+def bury(queue: Queue, record: Record, entry: Entry, win: Callable[[], bool]) -> None:
+    """Move the message if its next claim can be won; what goes wrong leaves it for another claimer, a while later.
+
+    Without that claim, a holder who renews just now would not learn that the message is gone.
+    """
     try:
-        last = ClaimObjects(queue, record).read(entry.id, entry.delivery)
         envelope = queue.messages.read(record, entry.id, newest=True)
-        if last is None or envelope is None:
+        if envelope is None:
             entry.gone = True
-        elif last.live(queue.engine.clock()):
-            entry.claim = last
         elif entry.envelope is None and not is_dead(record, replace(entry, envelope=envelope)):
             entry.envelope = envelope  # the row had not told
-        else:
-            _move(queue, record, entry.id, envelope, last)
+        elif win():
+            _move(queue, record, entry.id, envelope)
     except QueueError as error:
         queue.swift.logger.warning('swiftqueue: a dead letter of %s stays for now: %s', queue.name, error)
 
 
-def _move(queue: Queue, record: Record, message_id: str, envelope: Envelope, last: ClaimState) -> None:
+def _move(queue: Queue, record: Record, message_id: str, envelope: Envelope) -> None:
+    last = ClaimObjects(queue, record).read(message_id, envelope.claims_before + record.attributes['_max_claim_count'])
+    if last is None:
+        raise Unavailable('the claim that was its last is not there')
     now, ttl = queue.engine.clock(), record.attributes.get('_dead_letter_queue_messages_ttl')
     if ttl:
         envelope = replace(envelope, ttl=ttl, expires_at=now + ttl)

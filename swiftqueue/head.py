@@ -6,8 +6,10 @@ worker itself did since (took, claimed, acked) stands over it, and the claim pro
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import takewhile
 from typing import Any
 
 from eventlet.semaphore import Semaphore
@@ -31,6 +33,9 @@ CLOCK_SKEW = 5  # seconds by which a proxy's clock may be ahead of ours
 KNOWN_SECONDS = 60  # how long our own doings stand over what listings say
 _RUNG = object()  # no bell ever shows this
 _SCAN = 50  # pages looked through before a claimer gets what was found so far
+_LOOK_SECONDS = 5  # between looks at the part before the page
+_LOOK_PAGES = 3  # listed in one of them
+_MOST_HELD = 20000  # messages before the page that are kept in mind
 
 Listing = Callable[..., list[dict[str, Any]]]
 
@@ -62,6 +67,19 @@ class Entry:
             return ids.available_at(self.id) <= now
         return available(self.id, self.envelope, now) and now < self.keep_until
 
+    def of_use(self, now: float) -> bool:
+        """Whether a claimer may have it, now or later."""
+        return not self.gone and (self.envelope is None or now < self.keep_until)
+
+    @property
+    def free_at(self) -> float:
+        """From when on, as far as this is known, nobody is at it and no delay or claim keeps it back."""
+        if self.gone:
+            return math.inf
+        delayed = self.envelope is None or self.envelope.delay
+        return max(self.busy_until, self.claim.expires_at if self.claim and not self.claim.released else 0,
+                   ids.available_at(self.id) if delayed else 0)
+
 
 def available(message_id: str, envelope: Envelope, now: float) -> bool:
     """Only a delay makes a message wait; an id from a clock ahead of ours does not."""
@@ -79,6 +97,10 @@ class Head:
     known: dict[str, Entry] = field(default_factory=dict)  # what this worker did something about
     lock: Semaphore = field(default_factory=Semaphore)
     used_at: float = 0  # on the monotonic clock
+    start: str = ''  # the id behind which the page begins
+    held: dict[str, Entry] = field(default_factory=dict)  # those before it that may become free
+    looked_to: str = ''  # up to which id the part before the page was listed again
+    looked_at: float = 0  # on the monotonic clock
 
     def ring(self) -> None:
         """This worker has put something into the queue that the page does not show."""
@@ -86,15 +108,18 @@ class Head:
 
     def forget(self, message_id: str, now: float) -> None:
         """The message is gone: offer it no more, whatever a late listing says."""
-        entry = self.entries.get(message_id) or self.known.get(message_id) or Entry(message_id, None)
+        entry = self._find(message_id) or Entry(message_id, None)
         entry.gone = True
         self.note(entry, now)
 
     def learn(self, message_id: str, delivery: int, claim: ClaimState) -> None:
         """A claim that this worker just wrote; its row may be late."""
-        entry = self.entries.get(message_id) or self.known.get(message_id)
+        entry = self._find(message_id)
         if entry and entry.delivery <= delivery:
             entry.delivery, entry.claim = delivery, claim
+
+    def _find(self, message_id: str) -> Entry | None:
+        return self.entries.get(message_id) or self.known.get(message_id) or self.held.get(message_id)
 
     def note(self, entry: Entry, now: float) -> None:
         """Remember what was just done about the entry."""
@@ -114,6 +139,17 @@ class Source:
     bell: Callable[[], Any]
     clock: Callable[[], float]
     monotonic: Callable[[], float]
+    after: str = ''  # the id behind which the page begins
+    delayed: bool = False  # whether it goes on with what only a delay keeps back
+
+
+def refresh(head: Head, source: Source, seconds: float) -> bool:
+    """List the page again if a bell rang since, or that many seconds have passed; whether that was done."""
+    with head.lock:
+        if source.monotonic() - head.listed_at < seconds and source.bell() == head.bell:
+            return False
+        _load(head, source)
+        return True
 
 
 def take(head: Head, count: int, source: Source) -> list[Entry]:
@@ -139,6 +175,7 @@ def take(head: Head, count: int, source: Source) -> list[Entry]:
             found = list(_free(head, count, source.clock()))
             pages += 1
         now = source.clock()
+        _skip(head, now)
         for entry in found:
             entry.busy_until = now + source.busy_seconds
             head.note(entry, now)
@@ -160,26 +197,64 @@ def _load(head: Head, source: Source) -> None:
                   if now - entry.seen_at < KNOWN_SECONDS}
     head.bell = source.bell()
     listed_at = source.monotonic()
-    head.entries, head.complete = {}, False
+    if head.start and listed_at - head.looked_at >= _LOOK_SECONDS:
+        _look_back(head, source)
+        head.looked_at = listed_at
+    head.held = {entry.id: entry for entry in head.held.values() if entry.of_use(now)}
+    free_again = sorted(entry.id for entry in head.held.values() if entry.free(now))
+    head.entries, head.complete = {each: head.held[each] for each in free_again}, False
     _extend(head, source)
     head.listed_at = listed_at
 
 
+def _skip(head: Head, now: float) -> None:
+    """Begin behind what comes first and is not free, if that is a page or more."""
+    first = list(takewhile(lambda entry: not entry.free(now), head.entries.values()))
+    if len(first) >= PAGE:
+        for entry in first:
+            del head.entries[entry.id]
+        _hold(head, first, now)
+        head.start = max(head.start, first[-1].id)
+
+
+def _hold(head: Head, entries: list[Entry], now: float) -> None:
+    for entry in entries:
+        if entry.of_use(now) and (entry.id in head.held or len(head.held) < _MOST_HELD):
+            if entry.envelope:  # there may be many; whoever claims one reads it
+                entry.envelope = replace(entry.envelope, body=None, attributes={}, complete=False)
+            head.held[entry.id] = entry
+
+
+def _look_back(head: Head, source: Source) -> None:
+    """List some pages of the part before the page."""
+    for _ in range(_LOOK_PAGES):
+        page = _list(head, source, head.looked_to, message_name(head.start) + '\x01')
+        _hold(head, page, source.clock())
+        head.looked_to = page[-1].id if len(page) == PAGE else ''
+        if not head.looked_to:
+            break
+
+
 def _extend(head: Head, source: Source) -> None:
     """Append the next page. Delayed messages lie behind the end."""
+    page = _list(head, source, max(next(reversed(head.entries), ''), head.start, source.after),
+                 '' if source.delayed else message_name(ids.floor(source.clock() + CLOCK_SKEW)))
+    head.entries.update((entry.id, entry) for entry in page)
+    head.complete = len(page) < PAGE
+
+
+def _list(head: Head, source: Source, after: str, end_marker: str) -> list[Entry]:
     listed_at = source.clock()
-    rows = source.swift.listing(
-        source.messages, marker=message_name(next(reversed(head.entries))) if head.entries else '',
-        end_marker=message_name(ids.floor(listed_at + CLOCK_SKEW)), limit=PAGE)
+    rows = source.swift.listing(source.messages, marker=message_name(after) if after else '', limit=PAGE,
+                                end_marker=end_marker)
     page = [read_row(row, listed_at) for row in rows]
     note_claims(page, source.swift, source.claims)
-    head.entries.update((entry.id, _known(head, entry)) for entry in page)
-    head.complete = len(rows) < PAGE
+    return [_known(head, entry) for entry in page]
 
 
 def _known(head: Head, entry: Entry) -> Entry:
     """The entry we already know, unless the listing knows of a later delivery."""
-    known = head.known.get(entry.id)
+    known = head.known.get(entry.id) or head.held.get(entry.id)
     if known is None or (known.delivery < entry.delivery and not known.gone):
         return entry
     if known.delivery == entry.delivery and entry.claim:

@@ -85,6 +85,8 @@ class Options:
     max_claim_grace: int = _option(43200, _integer(0, _BIG))
     default_claim_grace: int = _option(60, _integer(0, _BIG))
     max_wait: int = _option(20, _integer(0, 60))
+    max_waiters_per_worker: int = _option(500, _integer(0, 100000))
+    max_waiters_per_account: int = _option(250, _integer(0, 100000))
     inline_limit: int = _option(4096, _integer(0, MAX_INLINE))
     head_seconds: float = _option(1.0, _seconds)
     gate_seconds: int = _option(30, _integer(5, 300))

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from hashlib import md5
 from typing import TYPE_CHECKING, Any
 
 from swiftqueue import ids
+from swiftqueue.claim_objects import ClaimObjects
 from swiftqueue.errors import Invalid, MessageClaimed, QueueError
 from swiftqueue.head import CLOCK_SKEW, Entry, available, claims_between, note_claims, read_row
 from swiftqueue.limits import check_integer, check_size
@@ -61,7 +63,8 @@ class Messages:
         Unavailable, before anything is stored.
         """
         self.queue.allow('write')
-        attributes = self.queue.record().attributes
+        record = self.queue.record()
+        attributes = record.attributes
         options = self.engine.options
         if not 1 <= len(messages) <= MAX_BATCH:
             raise Invalid(f'A post takes 1 to {MAX_BATCH} messages.')
@@ -70,7 +73,7 @@ class Messages:
         check_size('The messages', size,
                    attributes.get('_max_messages_post_size') or options.max_messages_post_size)
         batch = [self._new(message, attributes, client_id) for message in messages]
-        posted = self.swift.at_most(lambda new: self._post(*new), batch)
+        posted = self.swift.at_most(lambda new: self._post(record, *new), batch)
         if any(one.error is None for one in posted):
             self.queue.ring()
         return posted
@@ -89,10 +92,10 @@ class Messages:
             body=message.body, created_at=available_at - delay, ttl=ttl, delay=delay,
             expires_at=available_at + ttl, client_id=client_id, attributes=message.attributes or {})
 
-    def _post(self, message_id: str, envelope: Envelope) -> Posted:
+    def _post(self, record: Record, message_id: str, envelope: Envelope) -> Posted:
         try:
             self.queue.with_generation(
-                lambda record: self.store(record, message_id, envelope, envelope.created_at))
+                lambda record: self.store(record, message_id, envelope, envelope.created_at), record=record)
         except QueueError as error:
             return Posted(message_id, error)
         return Posted(message_id)
@@ -108,11 +111,12 @@ class Messages:
     # -- read --
 
     def list(self, marker: str | None = None, limit: int | None = None, *, client_id: str | None = None,
-             include_claimed: bool = False, include_delayed: bool = False) -> Page:
+             include_claimed: bool = False, include_delayed: bool = False, wait: int = 0) -> Page:
         """A page of messages, oldest first, that come after the marker.
 
         ``client_id``: leave out this client's own. The page's marker is never None, so that a reader can come
-        back for what is posted later. Raises Invalid, QueueNotFound, Unauthorized, Forbidden, Unavailable.
+        back for what is posted later. ``wait`` is for how many seconds to wait for the first message. Raises
+        Invalid, QueueNotFound, Unauthorized, Forbidden, Unavailable.
         """
         self.queue.allow('read')
         most = self.engine.options.max_messages_per_page
@@ -120,8 +124,24 @@ class Messages:
         position = Marker.parse(marker)
         if position is None:
             return Page([])
-        return self.queue.with_generation(
-            lambda record: self._list(record, position, limit, client_id, include_claimed, include_delayed))
+        page = Page([], str(position))
+
+        def look() -> Page | None:
+            nonlocal page
+            page = self.queue.with_generation(
+                lambda record: self._list(record, position, limit, client_id, include_claimed, include_delayed))
+            return page if page.items else None
+
+        def sees(entry: Entry, now: float) -> bool:
+            if position.has(entry.id):
+                return False
+            if entry.envelope is None:  # only the message itself could tell
+                return include_delayed or ids.available_at(entry.id) <= now
+            return (now < entry.keep_until and (include_delayed or available(entry.id, entry.envelope, now))
+                    and self._is_shown(entry, now, client_id, include_claimed))
+
+        self.engine.waiting.read(self.queue, look, wait, sees, position.start, include_delayed)
+        return page
 
     def _list(self, record: Record, position: Marker, limit: int, client_id: str | None,
               include_claimed: bool, include_delayed: bool) -> Page:
@@ -144,9 +164,7 @@ class Messages:
                     done.append(entry.id)
                 elif include_delayed or available(entry.id, entry.envelope, now):
                     done.append(entry.id)
-                    own = client_id is not None and entry.envelope.client_id == client_id
-                    held = not include_claimed and entry.claim and entry.claim.live(now)
-                    if not own and not held:
+                    if self._is_shown(entry, now, client_id, include_claimed):
                         found.append(entry)
             if len(found) == limit:
                 break
@@ -156,6 +174,11 @@ class Messages:
             scan_from, asked = page[-1].id, min(2 * asked, _MOST_ROWS)
         messages = self.swift.at_most(lambda entry: self._complete(record, entry), found)
         return Page([message for message in messages if message], str(position.after(done, now, up_to)))
+
+    def _is_shown(self, entry: Entry, now: float, client_id: str | None, include_claimed: bool) -> bool:
+        own = client_id is not None and entry.envelope.client_id == client_id
+        held = not include_claimed and entry.claim is not None and entry.claim.live(now)
+        return not own and not held
 
     def _entries(self, record: Record, after: str, limit: int, until: float | None, *,
                  with_claims: bool) -> list[Entry]:
@@ -198,7 +221,7 @@ class Messages:
             id=message_id, body=envelope.body, ttl=envelope.ttl, delay=envelope.delay,
             created_at=envelope.created_at, available_at=ids.available_at(message_id),
             expires_at=envelope.expires_at, client_id=envelope.client_id, attributes=envelope.attributes,
-            claim_id=self.queue.sign(claim.claim) if live else None,
+            claim_id=self.queue.sign(claim.claim) if live and claim.claim else None,
             deliveries=max(0, deliveries - envelope.claims_before))
 
     def get(self, message_ids: list[str]) -> list[Message]:
@@ -237,26 +260,26 @@ class Messages:
         self.queue.allow('write')
         wanted = [each for each in dict.fromkeys(message_ids) if ids.is_id(each)]
         record = self.queue.record()
-        for message_id in wanted:
-            self._keep_claimers_out(record, message_id)
-        for error in self.remove_all(record, wanted):
+
+        def delete(message_id: str) -> None:
+            self.remove(record, message_id)
+            ClaimObjects(self.queue, record).forestall(message_id)
+        for error in self._attempt_each(delete, wanted):
             if error:
                 raise error
 
     def remove_all(self, record: Record, message_ids: list[str]) -> list[QueueError | None]:
         """:meth:`remove` of each, and what went wrong with it."""
+        return self._attempt_each(lambda message_id: self.remove(record, message_id), message_ids)
+
+    def _attempt_each(self, act: Callable[[str], None], message_ids: list[str]) -> list[QueueError | None]:
         def attempt(message_id: str) -> QueueError | None:
             try:
-                self.remove(record, message_id)
+                act(message_id)
             except QueueError as error:
                 return error
             return None
         return self.swift.at_most(attempt, message_ids)
-
-    def _keep_claimers_out(self, record: Record, message_id: str) -> None:
-        """A first claim does not read the message, so one made from a page listed a second ago would succeed."""
-        self.swift.cache.enter_gate(claims_container(self.queue.name, record.generation),
-                                    claim_name(message_id, 1), self.engine.options.gate_seconds)
 
     def delete_unclaimed(self, message_id: str) -> None:
         """Delete a message unless somebody holds it. Raises MessageClaimed, and what :meth:`delete` raises."""
@@ -265,11 +288,20 @@ class Messages:
             self.queue.with_generation(lambda record: self._delete_unclaimed(record, message_id))
 
     def _delete_unclaimed(self, record: Record, message_id: str) -> None:
-        _, claim = self.last_claim(record, message_id)
-        if claim and claim.live(self.engine.clock()):
-            raise MessageClaimed('The message is claimed; its claim id is needed to delete it.')
-        self._keep_claimers_out(record, message_id)
+        objects = ClaimObjects(self.queue, record)
+        # As a claimer does: or the two of us may both be told 201, and whoever comes next would believe our claim.
+        alone = self.swift.cache.enter_gate(objects.container, claim_name(message_id, 1),
+                                            self.engine.options.gate_seconds)
+        if not (alone and objects.forestall(message_id)):
+            listed, _ = self.last_claim(record, message_id)
+            claims = objects.open(message_id, objects.last(message_id, listed))
+            if any(claim.live(self.engine.clock()) for _, claim in claims):
+                if self.read(record, message_id, newest=True) is None:
+                    return  # it was acked; the claim object outlives it
+                raise MessageClaimed('The message is claimed; its claim id is needed to delete it.')
         self.remove(record, message_id)
+        if not alone:
+            objects.forestall(message_id)
 
     def remove(self, record: Record, message_id: str) -> None:
         """The end of a message. Only for who has the right to: it leaves a tombstone whatever is there."""

@@ -253,6 +253,11 @@ class Record:
     written_at: float
     attributes: dict[str, Any]
 
+    @property
+    def begun_at(self) -> float:
+        """When the generation was begun."""
+        return int(self.generation.partition('-')[0], 16) / 1000
+
     def headers(self) -> dict[str, str]:
         """The sysmeta headers that store the record. Raises TooLarge if the attributes do not fit."""
         return self.generation_headers() | self.attribute_headers()

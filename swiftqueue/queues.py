@@ -6,19 +6,22 @@ re-creating the queue names a new one, and the old containers are the janitor's.
 
 from __future__ import annotations
 
+import math
 import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
+from weakref import WeakValueDictionary
 
 import eventlet
+from eventlet.semaphore import Semaphore
 
 from swiftqueue import attributes as queue_attributes
 from swiftqueue.claims import Claims
 from swiftqueue.errors import Forbidden, Invalid, QueueError, QueueNotFound, Unavailable
-from swiftqueue.head import KNOWN_SECONDS, Head
+from swiftqueue.head import KNOWN_SECONDS, Head, Source
 from swiftqueue.ids import Ids
 from swiftqueue.limits import Options, check_integer, check_queue_name, check_size
 from swiftqueue.messages import Messages
@@ -35,9 +38,13 @@ from swiftqueue.names import (
 )
 from swiftqueue.receipts import sign
 from swiftqueue.swift import TICK, GenerationGone, Swift
+from swiftqueue.waiting import Waiting
 
 RECORD_SECONDS = 2  # how long a worker may act on a record it has read
 _CACHED_QUEUES = 10000
+_INFO_SECONDS = 2  # Swift itself keeps them for sixty
+_PAGES = 10  # of names that are looked through for one page of queues
+_FILTERED = 100  # queues on one of them, where every record has to be read
 
 READ, WRITE, OWNER = 'read', 'write', 'owner'
 _METHODS = {READ: 'GET', WRITE: 'PUT', OWNER: 'PUT'}
@@ -60,10 +67,22 @@ class Engine:
         self.clock = clock
         self.monotonic = monotonic
         self.token_bytes = token_bytes
+        self.random_bits = random_bits
         self.ids = Ids(clock, random_bits)
         self.sleep = sleep
+        self.waiting = Waiting(self)
         self.records: OrderedDict[tuple[str, str], _CachedRecord] = OrderedDict()
+        self.reading: WeakValueDictionary[tuple[str, str], Semaphore] = WeakValueDictionary()
         self.heads: OrderedDict[tuple[str, str, str], Head] = OrderedDict()
+        self._infos: dict[str, Any] = {}
+        self._infos_since = -math.inf  # on the monotonic clock
+
+    def infocache(self) -> dict[str, Any]:
+        """What Swift has learned of accounts and containers in sub-requests of the last seconds."""
+        now = self.monotonic()
+        if now - self._infos_since >= _INFO_SECONDS:
+            self._infos, self._infos_since = {}, now
+        return self._infos
 
     @property
     def inline_limit(self) -> int:
@@ -79,11 +98,15 @@ class _CachedRecord:
 
 
 class Account:
-    """The queues of one account, on behalf of one request."""
+    """The queues of one account, on behalf of one request.
 
-    def __init__(self, engine: Engine, swift: Swift):
+    ``given_up`` says whether nobody is there any more to hear the answer of a request that waits.
+    """
+
+    def __init__(self, engine: Engine, swift: Swift, given_up: Callable[[], bool] = lambda: False):
         self.engine = engine
         self.swift = swift
+        self.given_up = given_up
 
     def queue(self, name: str) -> Queue:
         """The queue of that name, whether it exists or not. Raises Invalid for a name that none can have."""
@@ -94,14 +117,16 @@ class Account:
         """A page of queues in order of their names, after ``marker``.
 
         ``name`` keeps those whose name contains it, ``metadata`` those whose attributes have these values
-        (compared as text). Raises Invalid, Unauthorized, Forbidden, Unavailable.
+        (compared as text). A page that is cut short, because few of many queues are of that kind, has a marker too.
+        Raises Invalid, Unauthorized, Forbidden, Unavailable.
         """
         self.swift.authorize('GET', '')
         most = self.engine.options.max_queues_per_page
         limit = min(10, most) if limit is None else check_integer('limit', limit, 1, most)
         found: list[QueueInfo] = []
-        while len(found) < limit:
-            names = self._names(marker, limit if not (name or metadata) else 1000)
+        step = _FILTERED if metadata else 10 * _FILTERED if name else limit
+        for _ in range(_PAGES):
+            names = self._names(marker, step)
             if not names:
                 return Page(found)
             marker = names[-1]
@@ -111,7 +136,9 @@ class Account:
                 infos = [info for info in self.swift.at_most(self._info, kept) if info]
             found += [info for info in infos if all(
                 _as_text(info.attributes.get(key)) == value for key, value in (metadata or {}).items())]
-        return Page(found[:limit], found[:limit][-1].name)
+            if len(found) >= limit:
+                return Page(found[:limit], found[limit - 1].name)
+        return Page(found, marker)
 
     def count(self) -> int:
         """How many queues there are. Raises Unauthorized, Forbidden, Unavailable."""
@@ -180,16 +207,22 @@ class Queue:
                 engine.records.popitem(last=False)
         return record
 
-    def record(self) -> Record:
-        """The record, at most RECORD_SECONDS old. Raises QueueNotFound."""
-        cached = self.engine.records.get(self.key)
-        if cached and self.engine.monotonic() - cached.read_at < RECORD_SECONDS \
-                and cached.epoch == self._epoch():
-            return cached.record
-        record = self.read_record()
+    def record(self, seconds: float = RECORD_SECONDS) -> Record:
+        """The record, at most that old. Raises QueueNotFound."""
+        record = self._cached_record(seconds)
+        if record is None:
+            with self.engine.reading.setdefault(self.key, Semaphore()):  # one of many reads for all
+                record = self._cached_record(seconds) or self.read_record()
         if record is None:
             raise QueueNotFound(f'There is no queue {self.name}.')
         return record
+
+    def _cached_record(self, seconds: float) -> Record | None:
+        cached = self.engine.records.get(self.key)
+        if cached and self.engine.monotonic() - cached.read_at < seconds \
+                and cached.epoch == self._epoch():
+            return cached.record
+        return None
 
     def _epoch(self) -> str | None:
         """Changes with the record, where memcached carries the news between proxies."""
@@ -199,10 +232,11 @@ class Queue:
         self.engine.records.pop(self.key, None)
         self.swift.cache.set_epoch(self.name, self.engine.token_bytes(8).hex())
 
-    def with_generation(self, work: Callable[[Record], Result]) -> Result:
-        """``work`` on the current record, once more if the one we knew was out of date."""
+    def with_generation(self, work: Callable[[Record], Result], seconds: float = RECORD_SECONDS,
+                        record: Record | None = None) -> Result:
+        """``work`` on this record or the current one, at most that old, and once more if it was out of date."""
         try:
-            return work(self.record())
+            return work(record or self.record(seconds))
         except GenerationGone:
             self.engine.records.pop(self.key, None)
             try:
@@ -227,8 +261,9 @@ class Queue:
             return False
         now = max(self.engine.clock(), self._deleted_at + TICK)
         record = Record(self._new_generation(), 0, now, attributes)
+        headers = record.headers()  # may be too large: then nothing is stored
         self._begin(record)
-        new = self.swift.put_container(queue_container(self.name), record.headers(), now)
+        new = self.swift.put_container(queue_container(self.name), headers, now)
         self._changed()
         return new
 
@@ -301,12 +336,20 @@ class Queue:
             heads.popitem(last=False)
         return head
 
+    def source(self, record: Record, **options: Any) -> Source:
+        """Where the queue's pages come from; ``options`` are more fields of the source."""
+        name, generation, engine = self.name, record.generation, self.engine
+        return Source(self.swift, messages_container(name, generation), claims_container(name, generation),
+                      engine.options.head_seconds, engine.options.gate_seconds, lambda: self.swift.cache.bell(name),
+                      engine.clock, engine.monotonic, **options)
+
     def ring(self) -> None:
-        """Tell whoever looks for messages of this queue to look again."""
+        """Tell whoever looks for messages of this queue, or waits for them, to look again."""
         cached = self.engine.records.get(self.key)
         if cached:
             self.head(cached.record).ring()
-        self.swift.cache.ring_bell(self.name)
+        self.swift.cache.ring_bell(self.name, self.engine.token_bytes(8).hex())
+        self.engine.waiting.ring(self.key)
 
     def sign(self, core: str) -> str:
         """The claim id to give out for a stored claim."""

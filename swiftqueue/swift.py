@@ -29,7 +29,7 @@ _TRIES = 3
 
 # What a sub-request may inherit of the client's request. No header of the client is in it.
 _INHERITED = ('SERVER_NAME', 'SERVER_PORT', 'SERVER_PROTOCOL', 'swift.base_labels', 'swift.cache',
-              'swift.infocache', 'swift.trans_id')
+              'swift.trans_id')
 # What Swift takes for granted of a request, for callers such as the janitor that have none.
 _DEFAULTS = {'SERVER_NAME': 'localhost', 'SERVER_PORT': '80', 'SERVER_PROTOCOL': 'HTTP/1.1'}
 
@@ -65,7 +65,7 @@ class Swift:
 
     def __init__(self, app: Callable, environ: dict[str, Any], account: str, *,
                  logger: logging.Logger, clock: Callable[[], float] = time.time,
-                 at_once: int = 10):
+                 at_once: int = 10, infocache: dict[str, Any] | None = None):
         self.app = app
         self.environ = environ
         self.account = account
@@ -74,6 +74,8 @@ class Swift:
         self.at_once = at_once
         self.cache = Cache(environ.get('swift.cache'), account)
         self._base = _DEFAULTS | {key: environ[key] for key in _INHERITED if key in environ}
+        # What Swift knows of accounts and containers, so that it need not ask memcached before each sub-request.
+        self._base['swift.infocache'] = environ.get('swift.infocache', {}) if infocache is None else infocache
 
     # -- one sub-request ---------------------------------------------------------------------------
 
@@ -86,6 +88,7 @@ class Swift:
             self._base, method, str_to_wsgi(path), agent='swiftqueue',
             query_string=urlencode(params or {}), swift_source='MQ')
         environ['wsgi.input'] = BytesIO(body)
+        environ['swift.slo_override'] = True  # or that filter parses every listing and writes it again
         environ['CONTENT_LENGTH'] = str(len(body))
         environ['HTTP_X_BACKEND_ALLOW_RESERVED_NAMES'] = 'true'
         if name and method == 'PUT':

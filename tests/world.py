@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import random
 
+import eventlet
 from model_swift import ModelCache, ModelSwift
 
 from swiftqueue.limits import Options
@@ -25,7 +26,7 @@ class World:
         chance = random.Random(seed)
         self.options = Options(**options)
         self.engines = [
-            Engine(self.options, KEY, clock=self.clock, monotonic=self.clock, sleep=self.clock.advance,
+            Engine(self.options, KEY, clock=self.clock, monotonic=self.clock, sleep=self.sleep,
                    random_bits=chance.getrandbits, token_bytes=chance.randbytes)
             for _ in range(proxies)]
 
@@ -38,3 +39,8 @@ class World:
 
     def tick(self, seconds: float = 0.001) -> None:
         self.clock.advance(seconds)
+
+    def sleep(self, seconds: float) -> None:
+        """That time passes, and others run."""
+        self.clock.advance(seconds)
+        eventlet.sleep(0)

@@ -26,7 +26,7 @@ def main() -> None:
         serving.start(Path(place), rest[0], parts=rest[1:])
     except ClusterError as error:
         sys.exit(str(error))
-    if rest[1:] != ['daemons-once']:
+    if rest[1] != 'daemons-once':
         with serving.signals_caught() as wait:
             wait()
 

@@ -44,9 +44,11 @@ def write(site: Site) -> None:
     _write(site, 'memcache', {'memcache': {
         'memcache_servers': f'127.0.0.1:{site.ports["cache"]}',
         'memcache_max_connections': '10',
-        # A cache that comes back is used again soon: until then nobody's token is known.
-        'error_suppression_interval': '2',
-        'io_timeout': '1',
+        # A cache that hangs is given up after three failures, or each request would wait for it many times over; and
+        # one that comes back is used again soon, for until then nobody's token is known.
+        'error_suppression_limit': '2',
+        'error_suppression_interval': '4',
+        'io_timeout': '0.5',
     }})
     for name in site.servers:
         kind = name.partition('-')[0]

@@ -8,7 +8,7 @@ Swift takes some 60 MB, and Swift would start half a dozen for each node.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -59,10 +59,12 @@ def start(etc: Path) -> None:
         eventlet.spawn_n(_run_for_ever, daemon, conf)
 
 
-def run_once(etc: Path) -> None:
-    """Run every daemon once, one after the other, in the order of the table."""
-    for daemon, conf in _places(etc):
-        _make(daemon, conf).run_once()
+def run_once(etc: Path, names: Sequence[str] = ()) -> None:
+    """Run the named daemons, or all in the order of the table, one after the other on every node."""
+    for name in names or [daemon.name for daemon in DAEMONS]:
+        for daemon, conf in _places(etc):
+            if daemon.name == name:
+                _make(daemon, conf).run_once()
 
 
 def _places(etc: Path) -> Iterator[tuple[Daemon, Path]]:

@@ -27,6 +27,7 @@ class Process:
     def __init__(self, site: Site, name: str, work: list[str], spawner: ThreadPoolExecutor):
         self.name = name
         self.log = site.log(name)
+        self.python = ['-m', 'swiftqueue.cluster']  # what Python runs; another program may go before it
         self._site = site
         self._spawner = spawner
         self._work = work  # what __main__ is told, after the parent
@@ -63,7 +64,7 @@ class Process:
             # A session of its own keeps the child clear of the terminal's Ctrl-C.
             self._child = self._spawner.submit(
                 subprocess.Popen,
-                [sys.executable, '-m', 'swiftqueue.cluster', str(os.getpid()), *self._work],
+                [sys.executable, *self.python, str(os.getpid()), *self._work],
                 # Not from here: a module in this directory could pass for one of Python's.
                 cwd=self._site.data, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 start_new_session=True).result()
@@ -88,6 +89,11 @@ class Process:
     def kill(self) -> None:
         """End it at once, as a crash would. Starting it again is allowed."""
         self._child.kill()
+        self._child.wait()
+
+    def terminate(self) -> None:
+        """Ask it to end, as an operator would, and wait until it has."""
+        self._child.terminate()
         self._child.wait()
 
     def stop(self) -> None:
@@ -122,16 +128,17 @@ class Cluster:
     """A real Swift with the queue filter, in child processes. A context manager.
 
     ``Cluster(path)`` is one process that is everything, the same as ``swiftqueue serve``; with
-    more ``nodes`` or ``proxies`` every server is a process of its own. The keywords are those of
+    more ``nodes`` or ``proxies`` every server is a process of its own, and the cache is a memcached
+    if there is one, unless it is to be the embedded one. The keywords are those of
     :class:`~swiftqueue.cluster.site.Spec`, but for the port: by default, any that are free.
 
     :raises ClusterError: on entering, when it cannot run; nothing is left running then.
     """
 
-    def __init__(self, data: str | Path, *, port: int = 0, **spec: Any):
+    def __init__(self, data: str | Path, *, port: int = 0, embedded_cache: bool = False, **spec: Any):
         self.spec = Spec(Path(data), port=port, **spec)
         self._site = Site(self.spec)
-        self._memcached = None if self.spec.one_process else find_memcached()
+        self._memcached = None if self.spec.one_process or embedded_cache else find_memcached()
         self._processes: dict[str, Process] = {}
         self._running = ExitStack()
 
@@ -191,12 +198,12 @@ class Cluster:
         """The directory that is the disk of a node; nodes are counted from 1."""
         return self._site.device(node)
 
-    def run_daemons_once(self) -> None:
-        """Run each background daemon of each node once and wait for that.
+    def run_daemons_once(self, *names: str) -> None:
+        """Run background daemons, by default all, on each node once and wait for that.
 
         :raises ClusterError: one of them failed.
         """
-        once = self._process('daemons-once', ['daemons-once'])
+        once = self._process('daemons-once', ['daemons-once', *names])
         once.spawn()
         if once.wait() != 0:
             raise ClusterError(f'a daemon failed: {once.last_words()}')

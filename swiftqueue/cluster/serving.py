@@ -9,7 +9,7 @@ import signal
 import socket
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from configparser import ConfigParser
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,22 +20,23 @@ from swiftqueue.cluster.site import ClusterError, read_layout
 from swiftqueue.cluster.xattrs import Sidecars
 
 
-def start(data: Path, name: str, parts: Iterable[str]) -> None:
+def start(data: Path, name: str, parts: Sequence[str]) -> None:
     """Make this process one of the cluster at ``data``, doing what the names of parts say.
 
-    Returns when its sockets listen; the work is done by green threads. The part ``daemons-once``
-    is done on return.
+    Returns when its sockets listen; the work is done by green threads. The part ``daemons-once``,
+    whose names of daemons follow, is done on return.
 
     :raises ClusterError: a server does not start, for a bad option perhaps.
     """
     _enter_swift(data, name)
+    if parts[0] == 'daemons-once':
+        daemons.run_once(data / 'etc', parts[1:])
+        return
     for part in parts:
         if part == 'cache':
             _start_cache(data / 'etc')
         elif part == 'daemons':
             daemons.start(data / 'etc')
-        elif part == 'daemons-once':
-            daemons.run_once(data / 'etc')
         else:
             _start_server(data / 'etc' / f'{part}.conf')
 

@@ -31,7 +31,6 @@ from swiftqueue.cluster import config
 from swiftqueue.cluster.xattrs import Sidecars
 
 LOOPBACK = '127.0.0.1'
-_RING_POWER = 8
 _OPTION = re.compile(r'[a-z][a-z0-9_]*')
 
 
@@ -47,7 +46,7 @@ class Spec:
     ``options`` are options of the queue filter. ``settings`` go over the generated configuration
     files, by kind of server: ``{'object': {'app:object-server': {'slow': '2'}}}``. Without
     ``xattrs``, object metadata is kept in files of its own even where there are extended
-    attributes.
+    attributes. ``part_power``, of the rings, counts for a new data directory only.
     """
 
     data: Path
@@ -62,6 +61,7 @@ class Spec:
     daemons: bool = True
     verbose: bool = False
     xattrs: bool = True
+    part_power: int = 8
 
     def __post_init__(self) -> None:
         if self.replicas is None:
@@ -234,7 +234,7 @@ class Site:
             if os.path.exists(builder_file):
                 builder = RingBuilder.load(builder_file)
             else:
-                builder = RingBuilder(_RING_POWER, self.spec.replicas, 0)
+                builder = RingBuilder(self.spec.part_power, self.spec.replicas, 0)
                 for node in range(1, self.spec.nodes + 1):
                     builder.add_dev({'region': 1, 'zone': node, 'ip': LOOPBACK, 'port': 0,
                                      'device': self.device(node).name, 'weight': 100.0})

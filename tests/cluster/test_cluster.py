@@ -6,6 +6,7 @@ import sys
 import time
 
 import pytest
+from swift.common.ring import RingBuilder
 from swiftclient import ClientException, Connection
 
 from swiftqueue.cluster import Cluster, ClusterError
@@ -128,6 +129,16 @@ def test_a_killed_server_refuses_connections_and_comes_back_on_its_port(cluster)
     socket.create_connection(('127.0.0.1', server.port)).close()
 
 
+def test_a_server_that_is_asked_to_end_does_and_comes_back_under_another_program(cluster, tmp_path):
+    server, seen = cluster.process('account', 3), tmp_path / 'seen'
+    server.terminate()
+    assert not server.alive
+    server.python = ['-c', f'open({str(seen)!r}, "w").close(); import runpy; runpy.run_module("swiftqueue.cluster")']
+    server.start()
+    assert seen.exists()
+    socket.create_connection(('127.0.0.1', server.port)).close()
+
+
 def test_a_frozen_server_says_nothing_until_it_goes_on(cluster):
     server = cluster.process('account', 1)
     server.stop()
@@ -181,8 +192,9 @@ def test_the_updater_tells_the_containers_what_they_missed(cluster):
     connection.put_object('late', 'o', 'the row comes later')
     for node in (1, 2, 3):
         cluster.process('container', node).start()
+    cluster.run_daemons_once('account-replicator', 'container-replicator')
     assert 'o' not in names(connection.get_container('late'))
-    cluster.run_daemons_once()
+    cluster.run_daemons_once('object-updater')
     assert names(connection.get_container('late')) == ['early bird', 'o']
 
 
@@ -234,6 +246,13 @@ def test_a_memcached_on_the_path_is_used(tmp_path, monkeypatch):
         cluster.cache.kill()
         with pytest.raises(ClientException):
             connection.get_account()  # the tokens were in there
+    assert Cluster(tmp_path / 'other', proxies=2, embedded_cache=True).cache_name == 'embedded'
+
+
+@pytest.mark.parametrize('power', [4, 8])
+def test_the_rings_have_as_many_partitions_as_asked_for(tmp_path, power):
+    with Site(Spec(tmp_path / 'var', port=0, part_power=power)) as site:
+        assert RingBuilder.load(str(site.etc / 'object.builder')).parts == 2 ** power
 
 
 def test_two_clusters_are_never_given_the_same_port():

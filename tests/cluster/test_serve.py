@@ -118,7 +118,7 @@ def test_it_says_where_object_metadata_is_when_not_in_extended_attributes(data):
 def test_a_signal_stops_everything_without_a_word(data, number, options):
     with serving(data, *options) as (process, _printed):
         process.send_signal(number)
-        assert process.wait(timeout=5) == 0
+        assert process.wait(timeout=60) == 0
         assert processes_of(data) == []
         assert process.stdout.read() == ''
 

@@ -63,10 +63,33 @@ def test_ack(world, spent):
 
 
 def test_delete_without_a_claim(world, spent):
-    posted, = post(world, 1)
+    posted = post(world, 3)
     world.tick()
-    _, cost = spent(lambda: world.queue().messages.delete_unclaimed(posted.id))
-    assert cost == {'DELETE': 1, 'GET': 1}
+    _, cost = spent(lambda: world.queue().messages.delete_unclaimed(posted[0].id))
+    assert cost == {'DELETE': 1, 'PUT': 1}
+    _, cost = spent(lambda: world.queue().messages.delete([one.id for one in posted[1:]]))
+    assert cost == {'DELETE': 2, 'PUT': 2}
+    claimed, = post(world, 1)
+    world.queue().claims.release(world.queue().claims.create(1).id)
+    world.tick()
+    _, cost = spent(lambda: world.queue().messages.delete_unclaimed(claimed.id))
+    # There is no second claim, not even in an account that answers; the first one is over.
+    assert cost == {'DELETE': 1, 'GET': 1, 'HEAD': 3, 'PUT': 1}
+
+
+def test_claim_again(world, spent):
+    post(world, 1)
+    released = world.queue().claims.create(1)
+    world.queue().claims.release(released.id)
+    world.tick(5)
+    world.queue().record()
+    _, cost = spent(lambda: world.queue().claims.create(1, ttl=60))
+    assert cost == {'GET': 3, 'PUT': 1}  # a page and the message
+    world.tick(70)
+    world.queue().record()
+    _, cost = spent(lambda: world.queue().claims.create(1, ttl=60))
+    # The claim that ran out and the one before are looked at twice, and it is ended.
+    assert cost == {'GET': 3, 'HEAD': 4, 'PUT': 2}
 
 
 def test_renew_and_release(world, spent):

@@ -56,16 +56,28 @@ def test_a_wiped_cache_has_forgotten_its_gates(ring, caches):
 def test_a_bell_changes_for_everybody_when_somebody_rings(caches):
     one, other = caches
     seen = [one.bell('jobs')]
-    for ringer in (one, other, one):
-        ringer.ring_bell('jobs')
+    for token, ringer in (('a', one), ('b', other), ('c', one)):
+        ringer.ring_bell('jobs', token)
         seen.append(one.bell('jobs'))
         assert other.bell('jobs') == one.bell('jobs')
     assert len(set(seen)) == len(seen)
 
 
+def test_many_bells_are_read_in_one_request_whichever_server_their_keys_would_be_on():
+    ring = ModelCache(Clock(), servers=5)
+    caches = [Cache(ring, f'AUTH_{number}') for number in range(10)]
+    for cache in caches[1:]:
+        cache.ring_bell('jobs', cache.account)
+    assert caches[0].bells([cache.bell_key('jobs') for cache in caches]) == [
+        None, *(cache.account for cache in caches[1:])]
+    ring.down = True
+    assert caches[0].bells([caches[1].bell_key('jobs')]) is None
+    assert Cache(None, ACCOUNT).bells(['any']) is None
+
+
 def test_one_queues_bell_and_epoch_are_not_anothers(ring, caches):
     one, _ = caches
-    one.ring_bell('jobs')
+    one.ring_bell('jobs', 'b1')
     one.set_epoch('jobs', 'e1')
     for other, queue in ((one, 'jobs2'), (Cache(ring, 'AUTH_other'), 'jobs')):
         assert other.bell(queue) is None and other.epoch(queue) is None
@@ -84,7 +96,7 @@ def test_an_epoch_is_what_was_set_last(ring, caches):
 
 def everything(cache):
     """What each call answers where nobody can tell."""
-    cache.ring_bell('jobs')
+    cache.ring_bell('jobs', 'b1')
     cache.set_epoch('jobs', 'e1')
     cache.open_gate(BOX, NAME)
     return cache.enter_gate(BOX, NAME, 30), cache.bell('jobs'), cache.epoch('jobs')
@@ -118,9 +130,9 @@ class Watched:
         self.keys = set()
 
     def __getattr__(self, method):
-        def call(key, *values, **options):
-            self.keys.add(key)
-            return getattr(self.ring, method)(key, *values, **options)
+        def call(keys, *values, **options):
+            self.keys.update([keys] if isinstance(keys, str) else keys)
+            return getattr(self.ring, method)(keys, *values, **options)
         return call
 
 
@@ -138,7 +150,7 @@ def test_keys_tell_nothing_and_fit_in_memcached(ring):
 def test_a_gate_a_bell_and_an_epoch_of_one_name_do_not_meet(ring):
     cache = Cache(ring, ACCOUNT)
     cache.enter_gate('jobs', '', 30)
-    cache.ring_bell('jobs')
+    cache.ring_bell('jobs', 'b1')
     assert cache.epoch('jobs') is None
     cache.set_epoch('jobs', 'e1')
     assert cache.bell('jobs') not in (None, 'e1')

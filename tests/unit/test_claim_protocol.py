@@ -207,6 +207,54 @@ def test_a_claim_removed_by_the_janitor_cannot_be_made_again_from_an_old_page():
     assert queue.claims.create(10, 60, 60) is None
 
 
+@pytest.mark.parametrize('delete', [
+    lambda messages, message_id: messages.delete([message_id]),
+    lambda messages, message_id: messages.delete_unclaimed(message_id)])
+def test_a_message_deleted_without_a_claim_is_not_claimed_from_a_late_row(delete):
+    world = a_world()
+    message_id, = post(world, 'a')
+    world.swift.lagging = {0, 1, 2}
+    delete(world.queue().messages, message_id)
+    for _ in range(3):
+        assert claim(world, proxy=1) is None
+        world.clock.advance(world.options.gate_seconds + 1)
+
+
+@pytest.mark.parametrize('cache', [True, False])
+def test_a_claim_that_overlaps_a_delete_without_one_is_not_taken_over(cache):
+    """The delete creates claim 1 as well. If both are told 201, nobody may go on from what it says of the message."""
+    world = a_world(cache=cache)
+    message_id, = post(world, 'a')
+    deletes = []
+
+    def begin_to_delete():
+        world.swift.fail(('DELETE', MESSAGES), 503, times=3)  # it does not get to its end
+        try:
+            world.queue(proxy=1).messages.delete_unclaimed(message_id)
+        except Unavailable:
+            deletes.append('failed')
+        world.swift.heal()
+    in_the_gap(world, begin_to_delete)
+    made = claim(world, proxy=0)
+    assert deletes == ['failed']
+    assert bodies(made) == ['a']
+    world.clock.advance(3)
+    assert claim(world, proxy=1) is None
+    ack(world, made)
+    assert world.queue().stats().total == 0
+
+
+def test_a_delete_without_a_claim_sees_the_claim_whose_row_is_late():
+    world = a_world()
+    message_id, = post(world, 'a')
+    world.swift.lagging = {0, 1, 2}
+    world.queue().claims.release(claim(world).id)
+    made = claim(world)
+    with pytest.raises(MessageClaimed):
+        world.queue(proxy=1).messages.delete_unclaimed(message_id)
+    ack(world, made)
+
+
 def test_a_lagging_replica_that_still_lists_an_acked_message_does_not_bring_it_back():
     world = a_world(seed=3)
     post(world, 'a')
@@ -301,28 +349,71 @@ def expired_and_known(world):
     return made
 
 
-def test_a_renewal_that_lands_while_the_next_claim_is_written_wins_or_loses_but_not_both():
-    world = a_world()
-    made = expired_and_known(world)
-    renewed = []
-
-    def late_renewal():
-        # The holder's clock is two seconds behind, so it still thinks that its claim runs.
+def renewed_in_the_gap(world, made):
+    """The holder renews while the next claim is written: by its clock, which is behind, there is still time."""
+    def renew():
         now = world.clock.now
         world.clock.now = now - 3
         try:
-            world.queue(proxy=0).claims.renew(made.id, 60, 60)
-            renewed.append(True)
+            world.queue(proxy=0).claims.renew(made.id, 600, 60)
         except ClaimNotFound:
-            renewed.append(False)
-        world.clock.now = now
+            return False
+        finally:
+            world.clock.now = now
+        return True
+    return in_the_gap(world, renew)
+
+
+def test_a_renewal_that_lands_while_the_next_claim_is_written_wins_or_loses_but_not_both():
+    world = a_world()
+    made = expired_and_known(world)
     world.clock.advance(4)
-    in_the_gap(world, late_renewal)
+    renewed = renewed_in_the_gap(world, made)
     taken = claim(world, proxy=1)
     assert renewed, 'the renewal did not run inside the claim'
     assert not (renewed[0] and taken)
-    world.clock.advance(130)
+    world.clock.advance(1300)
     assert bodies(claim(world, proxy=1)) == ['a']
+
+
+def steps_back(world):
+    """What a claimer does that finds the claim before its own renewed."""
+    assert claim(world, proxy=1, ttl=60) is None
+
+
+def fails_to_look(world):
+    world.swift.fail(('HEAD', CLAIMS), 503, times=1, skip=3)  # the look after its PUT
+    with pytest.raises(Unavailable):
+        claim(world, proxy=1, ttl=60)
+    world.swift.heal()
+
+
+def dies(world):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Claims, '_supersede', lambda *args: False)
+        steps_back(world)
+
+
+@pytest.mark.parametrize('attributes', [{}, {'_max_claim_count': 2, '_dead_letter_queue': 'dead'}])
+@pytest.mark.parametrize('fail', [steps_back, fails_to_look, dies])
+def test_a_renewed_claim_holds_though_a_later_one_was_begun(fail, attributes):
+    """The later one is the last one then. Whoever goes by that alone would hold the message, too, or bury it."""
+    world = World()
+    world.queue().create(attributes)
+    made = expired_and_known(world)
+    world.clock.advance(4)
+    renewed = renewed_in_the_gap(world, made)
+    fail(world)
+    assert renewed == [True]
+    for _ in range(3):
+        world.clock.advance(65)
+        assert claim(world, proxy=1) is None
+        assert claim(world, proxy=0) is None
+    with pytest.raises(MessageClaimed):
+        world.queue(proxy=1).messages.delete_unclaimed(made.messages[0].id)
+    assert world.queue().stats().total == 1
+    ack(world, made)
+    assert world.queue().stats().total == 0
 
 
 def test_a_renewal_that_comes_after_the_next_claim_is_refused():
@@ -338,6 +429,78 @@ def test_a_renewal_that_comes_after_the_next_claim_is_refused():
     with pytest.raises((ReceiptInvalid, MessageClaimed)):
         world.queue(proxy=0).claims.ack(made.messages[0].id, made.id)
     ack(world, taken, proxy=1)
+
+
+def test_a_renewal_that_was_under_way_when_the_claim_was_ended_is_refused(monkeypatch):
+    world = a_world()
+    post(world, 'a')
+    made = claim(world, ttl=60)
+    world.clock.advance(40)
+    taken, named = [], Claims._named
+
+    def named_and_taken_over(*args):
+        state = named(*args)
+        world.clock.now += 30  # the claimer's clock
+        taken.append(claim(world, proxy=1))
+        world.clock.now -= 30
+        return state
+    monkeypatch.setattr(Claims, '_named', named_and_taken_over)
+    with pytest.raises(ClaimNotFound):
+        world.queue().claims.renew(made.id, 60, 60)
+    assert bodies(taken[0]) == ['a']
+    with pytest.raises((ReceiptInvalid, MessageClaimed)):
+        ack(world, made)
+    ack(world, taken[0])
+
+
+def test_a_renewal_is_refused_whose_claim_was_ended_though_the_one_after_it_was_given_up():
+    world = a_world()
+    made = expired_and_known(world)
+    failures = []
+
+    def claim_and_give_up():
+        world.clock.advance(4)
+        world.swift.fail(('GET', MESSAGES + 'jobs'), 503, times=100, skip=1)  # not the listing
+        try:
+            claim(world, proxy=1)
+        except Unavailable:
+            failures.append('given up')
+        world.swift.heal()
+    in_the_gap(world, claim_and_give_up)
+    with pytest.raises(ClaimNotFound):
+        world.queue().claims.renew(made.id, 600, 60)
+    assert failures == ['given up']
+    world.clock.advance(3)
+    assert bodies(claim(world, proxy=1)) == ['a']
+
+
+def test_a_claim_that_was_nobodys_does_not_end_the_one_before():
+    world = a_world()
+    made = expired_and_known(world)
+    world.clock.advance(4)
+    renewed_in_the_gap(world, made)
+    steps_back(world)
+    world.clock.advance(594)
+    world.queue().claims.renew(made.id, 60, 60)  # so late that it looks for later claims
+    ack(world, made)
+
+
+@pytest.mark.parametrize('ahead', [2, 30, 3600])
+def test_a_receipt_is_refused_after_a_later_delivery_whatever_the_clock_says_of_its_ttl(ahead):
+    world = a_world()
+    post(world, 'a')
+    made = claim(world, ttl=3700)
+    world.clock.advance(3699 - ahead)
+    world.clock.now += ahead + 2
+    taken = claim(world, proxy=1)
+    assert bodies(taken) == ['a']
+    world.clock.now -= ahead + 2
+    with pytest.raises((ReceiptInvalid, MessageClaimed)):
+        ack(world, made)
+    with pytest.raises(ClaimNotFound):
+        world.queue().claims.renew(made.id)
+    ack(world, taken)
+    assert world.queue().stats().total == 0
 
 
 def test_the_loser_of_two_equal_deliveries_cannot_ack(monkeypatch):
@@ -494,8 +657,10 @@ def test_a_dead_letter_is_moved_once_though_the_mover_dies_half_way():
     assert bodies(dead) == ['poison']
     world.tick()
     world.queue('dead').claims.ack(dead.messages[0].id, dead.id)
-    world.clock.advance(2)
-    assert claim(world, proxy=1) is None  # moves it again, to where it was acked
+    for deaths in (1, 0):  # moves it again, to where it was acked
+        world.swift.fail(('DELETE', MESSAGES), 503, times=3 * deaths)
+        world.clock.advance(65)
+        assert claim(world, proxy=1) is None
     world.clock.advance(100)
     assert world.queue('dead').stats().total == 0
     assert world.queue().stats().total == 0
@@ -511,9 +676,22 @@ def test_a_dead_letter_stays_while_its_queue_cannot_take_it():
     world.swift.fail(('PUT', '\x00messages\x00dead'), 503, times=3)
     assert claim(world) is None
     assert world.queue().stats().total == 1
-    world.clock.advance(2)
+    world.clock.advance(65)
     assert claim(world) is None
     assert (world.queue().stats().total, world.queue('dead').stats().total) == (0, 1)
+
+
+def test_a_claim_renewed_while_its_message_is_about_to_be_buried_keeps_it_or_is_refused():
+    world = World()
+    world.queue().create({'_max_claim_count': 1, '_dead_letter_queue': 'dead'})
+    made = expired_and_known(world)
+    world.clock.advance(4)
+    renewed = renewed_in_the_gap(world, made)
+    assert claim(world, proxy=1) is None
+    assert renewed == [True]
+    assert world.queue().stats().total == 1
+    ack(world, made)
+    assert world.queue().stats().total == 0
 
 
 # -- pop -------------------------------------------------------------------------------------------

@@ -238,7 +238,7 @@ def gone(*bodies: str) -> Callable[[Scene, Answer, bool], None]:
     def check(scene: Scene, answer: Answer, success: bool) -> None:
         if success:
             scene.forgo(bodies)
-        elif answer.status == 503 or len(bodies) > 1:
+        elif answer.status in (204, 503) or len(bodies) > 1:  # done or not: in part, or on a lie
             scene.doubt(bodies)
     return check
 

@@ -74,7 +74,12 @@ def test_a_body_up_to_the_limit_is_read_once():
         request(body=b'x' * 11).body(10)
 
 
-@pytest.mark.parametrize('length', ['-1', 'x', '1_0', '٣', '1.0'])
+@pytest.mark.parametrize('length', ['2 ', ' 2', '2\t'])
+def test_blanks_around_a_length_do_not_count(length):
+    assert request(body=b'{}', CONTENT_LENGTH=length).body(100) == b'{}'
+
+
+@pytest.mark.parametrize('length', ['-1', 'x', '1_0', '٣', '1.0', '+2', '2,2', '0x2', '9' * 20, '9' * 5000])
 def test_a_length_that_is_no_number_is_refused(length):
     with pytest.raises(Invalid):
         request(body=b'x', CONTENT_LENGTH=length).body(10)

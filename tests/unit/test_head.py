@@ -5,6 +5,7 @@ import pytest
 from world import ACCOUNT, World
 
 from swiftqueue import head as head_module
+from swiftqueue.claim_objects import ClaimObjects
 from swiftqueue.errors import Unavailable
 from swiftqueue.head import CLOCK_SKEW, KNOWN_SECONDS, PAGE, Head, Source, claims_between, take
 from swiftqueue.model import NewMessage
@@ -322,3 +323,74 @@ def test_a_claim_without_a_row_of_ours_counts_as_a_delivery(world):
     assert response.status_int == 201
     swift = source(world).swift
     assert claims_between(swift, world.claims, message_id, message_id) == {message_id: (1, None)}
+
+
+# -- a head of the queue that nobody can have ------------------------------------------------------
+
+@pytest.fixture
+def small_pages(monkeypatch):
+    monkeypatch.setattr(head_module, 'PAGE', 5)
+    monkeypatch.setattr(head_module, '_SCAN', 3)
+
+
+def until_taken(world, head, polls=10):
+    """What is taken in the end, and how many listings the last poll took."""
+    for _ in range(polls):
+        world.tick(2.5)
+        with world.swift.recording() as calls:
+            found = taken(world, head)
+        if found:
+            return found, len(calls)
+    return [], None
+
+
+def test_expired_messages_at_the_head_do_not_keep_a_claimer_from_the_rest(world, head, small_pages):
+    post(world, *range(60), ttl=60)
+    world.clock.advance(61)
+    fresh = post(world, 'fresh')
+    assert until_taken(world, head)[0] == fresh
+    fresh = post(world, 'another')
+    found, listings = until_taken(world, head)
+    assert found == fresh
+    assert listings <= 2 + 2 * 3  # the page, and a look back
+
+
+def test_messages_in_flight_at_the_head_are_passed_over_and_taken_when_their_claims_run_out(world, head, small_pages):
+    held = post(world, *range(30))
+    for message_id in held:
+        put_claim(world, message_id, ttl=600)
+    fresh = post(world, 'fresh')
+    assert until_taken(world, head)[0] == fresh
+    assert until_taken(world, head, polls=3)[0] == []
+    world.clock.advance(600)
+    assert until_taken(world, head)[0] == held[:10]
+
+
+def test_what_happened_before_the_page_is_noticed_after_a_while(world, head, small_pages):
+    """A release through another proxy, and a row that comes late."""
+    held = post(world, *range(20))
+    states = {message_id: put_claim(world, message_id, ttl=6000) for message_id in held}
+    world.swift.lagging = ALL
+    late = post(world, 'late')
+    world.swift.lagging = set()
+    fresh = post(world, *range(6))
+    assert until_taken(world, head)[0] == fresh
+    for message_id in fresh:
+        put_claim(world, message_id, ttl=6000)
+    assert until_taken(world, head, polls=4)[0] == []
+    assert head.start > late[0]
+    world.swift.deliver_rows()
+    ClaimObjects(world.queue(proxy=1), world.queue(proxy=1).record()).release(held[7], 1, states[held[7]])
+    found = until_taken(world, head, polls=20)[0]
+    found += until_taken(world, head, polls=20)[0] if len(found) < 2 else []
+    assert sorted(found) == sorted([held[7], *late])
+
+
+def test_an_ack_before_the_page_is_remembered(world, head, small_pages):
+    held = post(world, *range(10))
+    for message_id in held:
+        put_claim(world, message_id, ttl=60)
+    assert until_taken(world, head, polls=2)[0] == []
+    head.forget(held[0], world.clock())
+    world.clock.advance(60)
+    assert until_taken(world, head)[0] == held[1:]

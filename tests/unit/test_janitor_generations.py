@@ -26,7 +26,7 @@ from janitors import (
 from world import ACCOUNT, World
 
 from swiftqueue import ids
-from swiftqueue.errors import Unavailable
+from swiftqueue.errors import ReceiptInvalid, Unavailable
 from swiftqueue.janitor import Ages
 from swiftqueue.names import (
     ENDED,
@@ -104,6 +104,26 @@ def test_a_late_message_is_moved_although_it_was_claimed():
     assert clean_sweep(world).claims == 1
     world.tick(3)
     assert claim(world).messages[0].body == 'late'
+
+
+@pytest.mark.parametrize('swept_before', [False, True])
+def test_a_late_message_that_was_acked_through_a_proxy_that_knows_better_does_not_come_back(swept_before):
+    """The claim is in the old generation and the ack comes to the new one."""
+    world = a_world(cache=False)
+    late, = post_late(world, 'late')
+    held = claim(world, proxy=1)
+    world.tick(3)
+    if swept_before:
+        clean_sweep(world)
+        with pytest.raises(ReceiptInvalid):  # it is available in the new generation already
+            ack(world, held)
+        ack(world, claim(world))
+    else:
+        ack(world, held)
+        clean_sweep(world)
+    world.tick(3)
+    assert claim(world) is None
+    assert bodies(world) == []
 
 
 def test_a_late_message_that_has_expired_is_removed():

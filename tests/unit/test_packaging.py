@@ -72,7 +72,7 @@ def test_every_entry_point_leads_to_something_in_the_wheel(wheel):
             module, _, function = target.partition(':')
             source = wheel.read(module.replace('.', '/') + '.py').decode()
             defined = {node.name for node in ast.parse(source).body
-                       if isinstance(node, ast.FunctionDef)}
+                       if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
             assert function in defined, target
 
 

@@ -1,5 +1,8 @@
 """Queues: rights, the record and who has heard of it, clocks that differ, changes that fail."""
 
+import random
+import string
+
 import pytest
 from swift.common.middleware.acl import clean_acl
 from swift.common.middleware.tempauth import filter_factory
@@ -19,6 +22,7 @@ from swiftqueue.names import ENDED, messages_container, parse_container, queue_c
 from swiftqueue.queues import RECORD_SECONDS
 
 RECORD = queue_container('jobs')
+NOISE = ''.join(random.Random(1).choices(string.ascii_letters + string.digits, k=65000))  # hardly compresses
 
 
 @pytest.fixture
@@ -382,6 +386,7 @@ def test_what_needs_a_queue_creates_none(world, act):
 
 @pytest.mark.parametrize('attributes, error', [
     ({'_max_claim_count': 0}, Invalid), ({'text': 'x' * 65536}, TooLarge), ('no object', Invalid),
+    ({'noise': NOISE}, TooLarge),
     ({'_dead_letter_queue': 'jobs'}, Invalid)])
 def test_bad_attributes_store_nothing(world, attributes, error):
     with pytest.raises(error):

@@ -216,7 +216,7 @@ def test_a_service_that_breaks_a_promise_is_found_out(wrong, told, run, capsys, 
 
 
 def test_two_holders_at_once_are_counted_and_fatal_on_demand(run, capsys):
-    plan = replace(QUICK, crash_rate=0, claim_ttl=3)
+    plan = replace(QUICK, crash_rate=0, claim_ttl=3, seconds=2)  # in which two claims surely meet
     assert run(Service('hands out twice'), '--overlaps-fatal', plan=plan) == 1
     said = capsys.readouterr().out
     assert re.search(r'^BROKEN PROMISES: [1-9]\d* overlaps$', said, re.MULTILINE), said

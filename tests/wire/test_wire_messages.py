@@ -140,6 +140,14 @@ def test_transcript(wire, title):
     play(wire, TRANSCRIPTS[title])
 
 
+def test_the_place_of_a_batch_fits_into_a_header(make_wire):
+    wire = make_wire(max_messages_per_page=1000)
+    for count in (100, 101, 1000):
+        answer = wire.request(f'POST {MESSAGES}', {'messages': [{'body': 1}] * count})
+        assert ('ids' in answer.headers['Location']) == (count <= 100)
+        assert len(answer.headers['Location']) < 4096
+
+
 BAD_BATCHES = [
     {}, [], [1], {'messages': []}, {'messages': {}}, {'messages': [1]}, {'messages': [{}]}, {'messages': [{'ttl': 60}]},
     {'messages': [{'body': 1}, {'ttl': 60}]}, b'', b'{"messages": [{"body": NaN}]}', b'{"messages": [{"body": \xff}]}',
@@ -233,24 +241,6 @@ def test_a_batch_of_which_nothing_is_stored_fails_as_a_whole(wire):
     assert (answer.status, answer.json['title']) == (503, 'Service temporarily unavailable')
     assert 'resources' not in answer.json
     assert int(answer.headers['Retry-After']) > 0
-
-
-def test_a_reader_may_wait_for_a_message(wire):
-    began = wire.clock.now
-    assert wire.request(f'GET {MESSAGES}?echo=1&wait=3').json == NONE
-    assert wire.clock.now - began == pytest.approx(3, abs=0.1)
-    pause = wire.engine.sleep
-
-    def sleep(seconds):
-        pause(seconds)
-        if wire.clock.now - began > 5:
-            wire.engine.sleep = pause
-            wire.request(f'POST {MESSAGES}', {'messages': [{'body': 'late'}]})
-
-    wire.engine.sleep = sleep
-    [message] = wire.request(f'GET {MESSAGES}?echo=1&wait=10').json['messages']
-    assert message['body'] == 'late'
-    assert wire.clock.now - began < 6
 
 
 @pytest.mark.parametrize('body', [{'deep': {'er': []}}, 'lone \ud800 surrogate', '\x00\r\n', -2 ** 63, 1.5, None, ''],
