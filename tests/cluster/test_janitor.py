@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from hashlib import md5
 from pathlib import Path
 
@@ -107,7 +108,8 @@ def post(user, queue, count):
 
 
 def claim(user, queue, count):
-    answer = user.request('POST', f'/v2/queues/{queue}/claims?limit={count}', json={'ttl': 1, 'grace': 0})
+    """Messages to be acked: the ttl leaves a slow machine time for that."""
+    answer = user.request('POST', f'/v2/queues/{queue}/claims?limit={count}', json={'ttl': 5, 'grace': 0})
     assert answer.status_code == 201
     assert len(answer.json()['messages']) == count
     return answer.json()['messages'], answer.headers['Location']
@@ -120,6 +122,17 @@ def wait_for_the_end(user, claim_url):
 def ack(user, messages):
     for message in messages:
         assert user.request('DELETE', message['href']).status_code == 204
+
+
+@contextmanager
+def killed(*servers):
+    for server in servers:
+        server.kill()
+    try:
+        yield
+    finally:
+        for server in servers:
+            server.start()
 
 
 def test_nothing_is_left_of_acked_messages_and_nothing_at_all_of_a_deleted_queue(conf, user, swift):
@@ -174,19 +187,14 @@ def test_a_container_server_that_missed_an_ack_is_told_before_the_claim_goes(clu
     server, *others = (cluster.process('container', number) for number in (2, 1, 3))
 
     def listed_by_server():
-        for other in others:
-            other.kill()
-        listed = rows(swift, container)
-        for other in others:
-            other.start()
-        return listed
+        with killed(*others):
+            return rows(swift, container)
 
-    server.kill()
-    ack(user, messages)
-    wait_for_the_end(user, claim_url)
-    assert clean(conf)['errors'] > 0
-    assert len(rows(swift, claims)) == 1
-    server.start()
+    with killed(server):
+        ack(user, messages)
+        wait_for_the_end(user, claim_url)
+        assert clean(conf)['errors'] > 0
+        assert len(rows(swift, claims)) == 1
     assert len(listed_by_server()) == 1
     wait_until(lambda: clean(conf)['errors'] == 0 and not rows(swift, claims))
     assert listed_by_server() == []
