@@ -374,8 +374,8 @@ class _Visit:
             def delete(rows: list[Row]) -> None:
                 for row in rows:  # the last one last: to whoever looks meanwhile, it is the last
                     now = self.swift.clock()
-                    if self._delete_claim(generation, objects, row, now) is not False:
-                        deleted_at[row['name']] = now
+                    self._delete_claim(generation, objects, row, now)
+                    deleted_at[row['name']] = now
             try:
                 self._each(delete, claims)
             finally:
@@ -439,17 +439,14 @@ class _Visit:
                     self.swift.delete, generation.messages, row['name'])
         self.tally.messages += 1
 
-    def _delete_claim(self, generation: _Generation, objects: Objects, row: Row, now: float) -> bool | None:
-        """False if its row is not left to us; None in a dry run."""
-        def delete() -> bool:
-            if objects.delete(row['name'], now):
-                return True
-            self.swift.delete(generation.claims, row['name'])
-            return False
+    def _delete_claim(self, generation: _Generation, objects: Objects, row: Row, now: float) -> None:
+        """Its row stays, if all replicas do as they are told."""
+        def delete() -> None:
+            if not objects.delete(row['name'], now):
+                self.swift.delete(generation.claims, row['name'])
         message_id, delivery = parse_claim(row['name'])
-        direct = self._write(f'delete claim {delivery} of message {message_id} of generation {generation.name}', delete)
+        self._write(f'delete claim {delivery} of message {message_id} of generation {generation.name}', delete)
         self.tally.claims += 1
-        return direct
 
     def _write(self, words: str, work: Callable, *arguments: Any) -> Any:
         """Do it and return its result; in a dry run, only say so."""
