@@ -38,7 +38,7 @@ def conf(cluster):
         'user = swift': f'user = {getpass.getuser()}',
         '# devices = /srv/node': 'devices = ' + ', '.join(str(cluster.device(node).parent) for node in (1, 2, 3)),
         '# mount_check = true': 'mount_check = false',
-        '# requests_per_second = 50': 'requests_per_second = 0',
+        '# requests_per_second = 200': 'requests_per_second = 0',
     }
     text = SAMPLE.read_text()
     for line, changed in changes.items():
