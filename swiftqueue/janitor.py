@@ -114,6 +114,7 @@ class Janitor:
         self.pace = pace
         self.say = say
         self.warned: set[tuple[str, str]] = set()
+        self.unfinished: list[tuple[str, str]] = []  # queues that the last sweep left with more to do
         self.cursors: dict[tuple[str, str], str] = {}  # (account, container): last row looked at for its expiry
 
     def sweep(self, queues: Iterable[tuple[str, str]], *, thorough: bool = False) -> Tally:
@@ -122,12 +123,14 @@ class Janitor:
         Unless ``thorough``, a queue with very much to clean is left unfinished.
         """
         tally, began = Tally(), time.monotonic()
+        self.unfinished = []
         for account, queue in queues:
             tally.queues += 1
             try:
                 _Visit(self, account, queue, tally, thorough).run()
             except _Enough:
                 tally.unfinished += 1
+                self.unfinished.append((account, queue))
             except QueueError as error:
                 tally.errors += 1
                 self.logger.warning('swiftqueue: %s/%s is left for the next pass: %s', account, queue, error)

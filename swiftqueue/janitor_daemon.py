@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,7 @@ class JanitorDaemon(Daemon):
         while True:
             began, unfinished = time.monotonic(), 0
             try:
-                tally = self._janitor.sweep(self._databases.queues(turn))
+                tally = self._pass(turn)
                 unfinished = tally.unfinished
                 self.logger.info('swiftqueue: %s', tally)
             except (Exception, Timeout):
@@ -91,6 +92,10 @@ class JanitorDaemon(Daemon):
             turn += 1
             if not unfinished:
                 sleep(max(0, self.interval - (time.monotonic() - began)))
+
+    def _pass(self, turn: int) -> Tally:
+        """What the last pass left unfinished has its turn again: the other nodes may not get to it for minutes."""
+        return self._janitor.sweep(chain(self._janitor.unfinished, self._databases.queues(turn)))
 
     def _swift(self, account: str) -> Swift:
         return Swift(self._app, {}, account, logger=self.logger)

@@ -398,9 +398,12 @@ def test_a_queue_with_very_much_to_do_waits_for_the_next_pass(monkeypatch):
     world = a_world()
     post(world, *range(10))
     purge(world)
-    first = sweep(world, page=2, thorough=False)
+    cleaner = janitor_of(world, page=2)
+    first = cleaner.sweep([(ACCOUNT, 'jobs')])
     assert (first.messages, first.unfinished, first.errors) == (4, 1, 0)
-    assert sweep(world, page=2, thorough=True).messages == 6
+    assert cleaner.unfinished == [(ACCOUNT, 'jobs')]
+    assert cleaner.sweep([(ACCOUNT, 'jobs')], thorough=True).messages == 6
+    assert cleaner.unfinished == []
 
 
 def test_the_tally_can_be_read():
