@@ -27,7 +27,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import md5
 from itertools import chain, groupby, islice
-from typing import Any, Protocol
+from typing import Any
 
 from eventlet import Timeout
 from swift.common.utils import Timestamp
@@ -35,6 +35,7 @@ from swift.common.utils import Timestamp
 from swiftqueue import ids
 from swiftqueue.errors import QueueError, Unavailable
 from swiftqueue.head import CLOCK_SKEW
+from swiftqueue.janitor_replicas import Objects, Replicas
 from swiftqueue.names import (
     CLAIM,
     ENDED,
@@ -90,16 +91,6 @@ class Tally:
                 f'unfinished; {self.errors} errors; {self.seconds:.1f} seconds')
 
 
-class Replicas(Protocol):
-    """A container's replicas, each asked by itself. Unavailable is raised unless all of them answer."""
-
-    def headers(self, account: str, container: str) -> list[dict[str, str]]:
-        """What each says of the container, names in lower case; empty from one that has none."""
-
-    def mark_deleted(self, account: str, container: str, deleted_at: dict[str, float]) -> None:
-        """Have each know that these objects were deleted, and when: a row that comes late shows them no more."""
-
-
 class _Enough(Exception):
     """This queue has had its share of the pass."""
 
@@ -123,6 +114,7 @@ class Janitor:
         self.pace = pace
         self.say = say
         self.warned: set[tuple[str, str]] = set()
+        self.unfinished: list[tuple[str, str]] = []  # queues that the last sweep left with more to do
         self.cursors: dict[tuple[str, str], str] = {}  # (account, container): last row looked at for its expiry
 
     def sweep(self, queues: Iterable[tuple[str, str]], *, thorough: bool = False) -> Tally:
@@ -131,12 +123,14 @@ class Janitor:
         Unless ``thorough``, a queue with very much to clean is left unfinished.
         """
         tally, began = Tally(), time.monotonic()
+        self.unfinished = []
         for account, queue in queues:
             tally.queues += 1
             try:
                 _Visit(self, account, queue, tally, thorough).run()
             except _Enough:
                 tally.unfinished += 1
+                self.unfinished.append((account, queue))
             except QueueError as error:
                 tally.errors += 1
                 self.logger.warning('swiftqueue: %s/%s is left for the next pass: %s', account, queue, error)
@@ -262,7 +256,7 @@ class _Visit:
                 self._each(lambda row: self._dispose(generation, row, cutoff, target), rows)
         if generation.has_claims:
             for rows in self._pages(generation.claims):
-                self._each(lambda row: self._delete_claim(generation, row), rows)
+                self._delete_claims(generation, ([row] for row in rows))
 
     def _dispose(self, generation: _Generation, row: Row, cutoff: float, target: str) -> None:
         there = None
@@ -324,11 +318,9 @@ class _Visit:
                 for page in self._pages(generation.messages, marker, end_marker):
                     for row in page:
                         over.pop(parse_message(row['name']), None)
-            ended = zip(over, self._each(lambda claims: self._gone_at(generation, *claims), over.items()), strict=True)
-            gone = {message_id: gone_at for message_id, gone_at in ended if gone_at}
-            if gone:
+            if gone := over and self._gone(generation, over):
                 self._unlist(generation, gone)
-            self._each(lambda message_id: self._delete_claims(generation, over[message_id]), gone)  # noqa: B023
+                self._delete_claims(generation, [over[message_id] for message_id in gone])
 
     def _is_over(self, generation: _Generation, row: Row) -> bool:
         """Whether the claim ended a while ago, and was neither made nor changed lately."""
@@ -343,20 +335,31 @@ class _Visit:
             state = there and parse_claim_header(there.headers[CLAIM.lower()])
         return state is None or state.released or now - state.expires_at >= self.ages.retention
 
-    def _gone_at(self, generation: _Generation, message_id: str, rows: list[Row]) -> float | None:
-        """When the message was deleted, if it was, and that is long enough ago."""
+    def _gone(self, generation: _Generation, claims: dict[str, list[Row]]) -> dict[str, float]:
+        """Those of the messages that were deleted long enough ago, and when."""
+        with self.janitor.replicas.objects(self.account, generation.messages) as messages:
+            found = self._each(lambda item: self._gone_at(generation, messages, *item), claims.items())
+        return {message_id: gone_at for message_id, gone_at in zip(claims, found, strict=True) if gone_at}
+
+    def _gone_at(self, generation: _Generation, messages: Objects, message_id: str, rows: list[Row]) -> float | None:
+        gone_at, age = messages.deleted_at(message_name(message_id)), self.ages.retention
+        if not gone_at:
+            gone_at, age = self._known_gone_at(generation, message_id, rows)
+        return gone_at if gone_at and self.swift.clock() - gone_at >= age else None
+
+    def _known_gone_at(self, generation: _Generation, message_id: str, rows: list[Row]) -> tuple[float, float]:
+        """When the message was deleted, as far as Swift knows, and how long ago it has to be; 0 if it was not."""
         # An expired object looks deleted, with its own instant for that of the tombstone; this tells them apart.
         message = self.swift.request('HEAD', generation.messages, message_name(message_id),
                                      headers={'X-Newest': 'true', 'X-Backend-Open-Expired': 'true'})
         if message.status == 200:
-            return None
+            return 0, 0
         if message.status != 404:
             raise Unavailable(f'Swift answered {message.status}.')
         # A tombstone is reclaimed in time; then the claim has to be old itself.
-        gone_at, age = message.timestamp, self.ages.retention
-        if not gone_at:
-            gone_at, age = _modified_at(rows[-1]), self.ages.untraced
-        return gone_at if self.swift.clock() - gone_at >= age else None
+        if message.timestamp:
+            return message.timestamp, self.ages.retention
+        return _modified_at(rows[-1]), self.ages.untraced
 
     def _unlist(self, generation: _Generation, gone: dict[str, float]) -> None:
         """Have no replica list these messages, now or later: from its listing they would be handed out again.
@@ -367,10 +370,21 @@ class _Visit:
                     self.janitor.replicas.mark_deleted, self.account, generation.messages,
                     {message_name(message_id): gone_at for message_id, gone_at in gone.items()})
 
-    def _delete_claims(self, generation: _Generation, rows: list[Row]) -> None:
-        """The last one last: to whoever looks meanwhile, it is the last."""
-        for row in rows:
-            self._delete_claim(generation, row)
+    def _delete_claims(self, generation: _Generation, claims: Iterable[list[Row]]) -> None:
+        """The claims of each of some messages, then their rows. If we die in between, they are deleted once more."""
+        deleted_at: dict[str, float] = {}
+        with self.janitor.replicas.objects(self.account, generation.claims) as objects:
+            def delete(rows: list[Row]) -> None:
+                for row in rows:  # the last one last: to whoever looks meanwhile, it is the last
+                    now = self.swift.clock()
+                    self._delete_claim(generation, objects, row, now)
+                    deleted_at[row['name']] = now
+            try:
+                self._each(delete, claims)
+            finally:
+                if deleted_at:
+                    self._write(f'take {len(deleted_at)} claims of generation {generation.name} off the list',
+                                self.janitor.replicas.mark_deleted, self.account, generation.claims, deleted_at)
 
     def _remove_expired_messages(self, generation: _Generation) -> None:
         """One page a pass, on from where the last pass stopped: a long queue of large rows is costly to list."""
@@ -428,10 +442,13 @@ class _Visit:
                     self.swift.delete, generation.messages, row['name'])
         self.tally.messages += 1
 
-    def _delete_claim(self, generation: _Generation, row: Row) -> None:
+    def _delete_claim(self, generation: _Generation, objects: Objects, row: Row, now: float) -> None:
+        """Its row stays, if all replicas do as they are told."""
+        def delete() -> None:
+            if not objects.delete(row['name'], now):
+                self.swift.delete(generation.claims, row['name'])
         message_id, delivery = parse_claim(row['name'])
-        self._write(f'delete claim {delivery} of message {message_id} of generation {generation.name}',
-                    self.swift.delete, generation.claims, row['name'])
+        self._write(f'delete claim {delivery} of message {message_id} of generation {generation.name}', delete)
         self.tally.claims += 1
 
     def _write(self, words: str, work: Callable, *arguments: Any) -> Any:

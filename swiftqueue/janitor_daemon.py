@@ -8,7 +8,6 @@ them, and a dead node delays it until the next one's turn and no longer.
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import math
 import os
@@ -18,23 +17,21 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from http.client import HTTPException
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from eventlet import Timeout, hubs, sleep
 from swift.common import constraints, storage_policy, utils
-from swift.common.bufferedhttp import http_connect
 from swift.common.daemon import Daemon, run_daemon
-from swift.common.direct_client import direct_head_container, gen_headers
-from swift.common.exceptions import ClientException
 from swift.common.internal_client import InternalClient
 from swift.common.ring import Ring
 from swift.common.ring.utils import is_local_device
 from swift.container.backend import DATADIR, ContainerBroker
 
-from swiftqueue.errors import QueueError, Unavailable
+from swiftqueue.errors import QueueError
 from swiftqueue.janitor import Ages, Janitor, Tally, queues_of
+from swiftqueue.janitor_replicas import DirectReplicas
 from swiftqueue.names import parse_container
 from swiftqueue.swift import Swift
 
@@ -44,10 +41,8 @@ IDLE = 3600  # seconds between two looks at a container that is empty
 NUMBERS = {  # option: default and least value
     'interval': (60, 1),
     'retention': (60, 60),
-    'requests_per_second': (50, 0),
+    'requests_per_second': (200, 0),
 }
-
-_ANSWER_SECONDS = 20  # that a container server may take
 
 _FOREIGN = float('inf')  # stands for the last look at a container that is not ours: there will be no other
 
@@ -73,8 +68,9 @@ class JanitorDaemon(Daemon):
             utils.config_true_value(conf.get('mount_check', 'true')), client.container_ring,
             utils.whataremyips(conf.get('ring_ip') or conf.get('bind_ip')), self.logger)
         self._janitor = Janitor(
-            self._swift, DirectReplicas(client.container_ring), self.logger, ages=ages or Ages(retention),
-            dry_run=dry_run, pace=utils.EventletRateLimiter(rate).wait, say=say or self.logger.debug)
+            self._swift, DirectReplicas(client.container_ring, client.get_object_ring), self.logger,
+            ages=ages or Ages(retention), dry_run=dry_run, pace=utils.EventletRateLimiter(rate).wait,
+            say=say or self.logger.debug)
 
     def run_once(self, accounts: Iterable[str] = (), *, thorough: bool = False) -> Tally:
         """One pass over all queues that this node knows of, or over those of the accounts."""
@@ -88,7 +84,7 @@ class JanitorDaemon(Daemon):
         while True:
             began, unfinished = time.monotonic(), 0
             try:
-                tally = self._janitor.sweep(self._databases.queues(turn))
+                tally = self._pass(turn)
                 unfinished = tally.unfinished
                 self.logger.info('swiftqueue: %s', tally)
             except (Exception, Timeout):
@@ -97,72 +93,16 @@ class JanitorDaemon(Daemon):
             if not unfinished:
                 sleep(max(0, self.interval - (time.monotonic() - began)))
 
+    def _pass(self, turn: int) -> Tally:
+        """What the last pass left unfinished has its turn again: the other nodes may not get to it for minutes."""
+        return self._janitor.sweep(chain(self._janitor.unfinished, self._databases.queues(turn)))
+
     def _swift(self, account: str) -> Swift:
         return Swift(self._app, {}, account, logger=self.logger)
 
     def _in_accounts(self, accounts: Iterable[str]) -> Iterator[tuple[str, str]]:
         for account in accounts:
             yield from queues_of(self._swift(account))
-
-
-class DirectReplicas:
-    """The primary replicas of containers, asked without the proxy in between."""
-
-    def __init__(self, ring: Ring):
-        self.ring = ring
-
-    def headers(self, account: str, container: str) -> list[dict[str, str]]:
-        """See :class:`~swiftqueue.janitor.Replicas`."""
-        return [{key.lower(): value for key, value in (headers or {}).items()}
-                for headers in self._ask(direct_head_container, account, container)]
-
-    def mark_deleted(self, account: str, container: str, deleted_at: dict[str, float]) -> None:
-        """See :class:`~swiftqueue.janitor.Replicas`."""
-        if None in self._ask(_mark_deleted, account, container, deleted_at):
-            raise Unavailable('A replica has yet to hear of the container.')
-
-    def _ask(self, question: Callable, account: str, container: str, *arguments: Any) -> list[Any]:
-        partition, nodes = self.ring.get_nodes(account, container)
-        return [_answer(partial(question, node, partition, account, container, *arguments), node)
-                for node in nodes]
-
-
-def _answer(question: Callable[[], Any], node: dict[str, Any]) -> Any:
-    """What the node says; None if it has no such container."""
-    try:
-        return question()
-    except ClientException as error:
-        if error.http_status == 404:
-            return None
-        reason: Any = error
-    except (OSError, HTTPException, Timeout) as error:
-        reason = error
-    raise Unavailable(f'Container server {node["ip"]}:{node["port"]} cannot be asked: {reason}')
-
-
-def _mark_deleted(node: dict[str, Any], partition: int, account: str, container: str,
-                  deleted_at: dict[str, float]) -> bool:
-    """Merge rows of deleted objects into the replica's database, as the replicator would.
-
-    Rows merge by timestamp, so what is newer stands.
-    """
-    head = direct_head_container(node, partition, account, container)
-    policy = head['X-Backend-Storage-Policy-Index']
-    rows = [{'name': name, 'created_at': utils.Timestamp(instant).internal, 'deleted': 1, 'size': 0,
-             'content_type': 'application/deleted', 'etag': 'noetag', 'storage_policy_index': int(policy)}
-            for name, instant in deleted_at.items()]
-    body = json.dumps(rows).encode('ascii')
-    headers = gen_headers({'X-Timestamp': utils.Timestamp.now().internal, 'X-Backend-Storage-Policy-Index': policy,
-                           'Content-Length': str(len(body))})
-    with Timeout(_ANSWER_SECONDS):
-        connection = http_connect(node['ip'], node['port'], node['device'], partition, 'UPDATE',
-                                  f'/{account}/{container}', headers=headers)
-        connection.send(body)
-        response = connection.getresponse()
-        response.read()
-    if response.status != 202:
-        raise ClientException('UPDATE refused', http_status=response.status)
-    return True
 
 
 class Databases:

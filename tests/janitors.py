@@ -1,8 +1,10 @@
 """What the tests of the janitor share: a world to clean, and janitors that ask the model's replicas one by one."""
 
 import logging
+from contextlib import contextmanager
 
 from model_swift.objects import deleted_row
+from model_swift.storage import answers_at_once
 from swift.common.utils import Timestamp
 from world import ACCOUNT, World
 
@@ -17,30 +19,65 @@ LOGGER = logging.getLogger('swiftqueue')
 
 
 class ModelReplicas:
-    """The model's container replicas, asked one by one."""
+    """The model's replicas, asked one by one; ``visit`` says how late they are, see `model_swift.storage.Visit`."""
 
-    def __init__(self, model):
+    def __init__(self, model, visit=answers_at_once):
         self.model = model
-
-    def _each(self, ask, account, container):
-        if silent := self.model.silent('containers'):
-            raise Unavailable(f'replica {min(silent)} does not answer')
-        return [replica and ask(index, replica) for index, replica in
-                enumerate(self.model.container_replicas(account, container))]
+        self.visit = visit
 
     def headers(self, account, container):
-        def head(index, replica):
-            answer = replica.head()
-            return {key.lower(): value for key, value in answer.headers.items()} if answer.good else {}
-        return [headers or {} for headers in self._each(head, account, container)]
+        def head(replica):
+            answer = replica and replica.head()
+            return {key.lower(): value for key, value in answer.headers.items()} if answer and answer.good else {}
+        return self._each(head, account, container)
 
     def mark_deleted(self, account, container, deleted_at):
-        def merge(index, replica):
-            for name, instant in deleted_at.items():
+        def merge(replica):
+            for name, instant in deleted_at.items() if replica else ():
                 replica.merge_row(deleted_row(name, Timestamp(instant)))
-            return True
+            return replica is not None
         if not all(self._each(merge, account, container)):
             raise Unavailable('a replica has no such container')
+
+    @contextmanager
+    def objects(self, account, container):
+        if not all(self.headers(account, container)):
+            raise Unavailable('a replica has no such container')
+        yield ModelObjects(self.model, account, container, self.visit)
+
+    def _each(self, ask, account, container):
+        return [self._ask(index, ask, account, container) for index in range(self.model.replicas)]
+
+    def _ask(self, index, ask, account, container):
+        if self.visit('read', index) or index in self.model.silent('containers'):
+            raise Unavailable(f'replica {index} does not answer')
+        self.model.catch_up()
+        return ask(self.model.container_replicas(account, container)[index])
+
+
+class ModelObjects:
+    """One container's objects on the model's replicas, without a proxy in between."""
+
+    def __init__(self, model, account, container, visit):
+        self.model = model
+        self.where = account, container
+        self.visit = visit
+
+    def deleted_at(self, name):
+        answers = self._ask('HEAD', name, self.model.clock(), (404,))
+        return max((float(Timestamp(each.headers.get('X-Backend-Timestamp', '0'))) for each in answers), default=0)
+
+    def delete(self, name, instant):
+        return bool(self._ask('DELETE', name, instant, (204, 404)))
+
+    def _ask(self, method, name, at, wanted):
+        answers = []
+        for index in range(self.model.replicas):
+            answer = self.model.ask_object_server(index, method, *self.where, name, at, self.visit)
+            if answer is None or answer.status not in wanted:
+                return []
+            answers.append(answer)
+        return answers
 
 
 def swift_of(world, account=ACCOUNT):

@@ -39,7 +39,7 @@ def conf(cluster):
         'user = swift': f'user = {getpass.getuser()}',
         '# devices = /srv/node': 'devices = ' + ', '.join(str(cluster.device(node).parent) for node in (1, 2, 3)),
         '# mount_check = true': 'mount_check = false',
-        '# requests_per_second = 50': 'requests_per_second = 0',
+        '# requests_per_second = 200': 'requests_per_second = 0',
     }
     text = SAMPLE.read_text()
     for line, changed in changes.items():
@@ -198,6 +198,20 @@ def test_a_container_server_that_missed_an_ack_is_told_before_the_claim_goes(clu
     assert len(listed_by_server()) == 1
     wait_until(lambda: clean(conf)['errors'] == 0 and not rows(swift, claims))
     assert listed_by_server() == []
+
+
+def test_claims_go_while_an_object_server_is_down(cluster, conf, user, swift):
+    post(user, 'degraded', 5)
+    messages, _ = claim(user, 'degraded', 5)
+    ack(user, messages)
+    claims = claims_container('degraded', generation(swift, 'degraded'))
+    server = cluster.process('object', 2)
+    server.kill()
+    try:
+        wait_until(lambda: clean(conf)['errors'] == 0 and not rows(swift, claims))
+    finally:
+        server.start()
+    assert clean(conf)['claims'] == 0
 
 
 def test_a_message_posted_to_the_old_generation_after_a_purge_is_moved_and_can_be_claimed(conf, user, swift):

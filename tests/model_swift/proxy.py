@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from urllib.parse import urlencode
 
+from swift.common.header_key_dict import HeaderKeyDict
 from swift.common.swob import (
     HTTPException,
     HTTPMethodNotAllowed,
@@ -20,7 +21,7 @@ from .answers import UNAVAILABLE, Answer
 from .clock import Clock
 from .recording import Call, Fault, TrackedBody, make_matcher
 from .routing import find_target, respond
-from .stamps import ZERO
+from .stamps import ZERO, stamp
 from .storage import Storage, Visit, answers_at_once
 
 HANDLERS = {
@@ -101,6 +102,38 @@ class ModelSwift(Storage):
             environ.setdefault('HTTP_X_TIMESTAMP', Timestamp(clock()).internal)
             return self(environ, start_response)
         return proxy
+
+    def ask_object_server(self, replica: int, method: str, account: str, container: str, name: str,
+                          at: float, visit: Visit = answers_at_once) -> Answer | None:
+        """What one object server answers to HEAD (with X-Backend-Open-Expired) or DELETE; None if it does not.
+
+        There is no proxy in between, and no container is told. It is recorded as a call, and may be one that fails.
+        """
+        timestamp = stamp(Timestamp(at).internal)
+        found = self.object_replicas(account, container, name)[replica]
+        call = Call(method, f'/v1/{account}/{container}/{name}', '', HeaderKeyDict({'X-Timestamp': timestamp.internal}),
+                    None)
+        self.calls.append(call)
+
+        def delete() -> Answer:
+            answer, writes = found.check_delete(timestamp, None)
+            if writes:
+                found.delete(timestamp)
+            return answer
+        late = visit('read' if method == 'HEAD' else 'write', replica)
+        self.catch_up()
+        if late and method == 'DELETE':
+            self.postpone(late, lambda: replica in self.silent('objects') or delete())
+        if late or replica in self.silent('objects'):
+            return None
+        fault = next((fault for fault in self._faults if fault.strikes(call)), None)
+        if fault is not None:
+            return Answer(fault.status)
+        if method == 'HEAD':
+            return found.read(timestamp, open_expired=True)
+        if self.on_commit is not None:
+            self.on_commit(call)
+        return delete()
 
     @contextmanager
     def recording(self) -> Iterator[list[Call]]:

@@ -12,10 +12,10 @@ from io import BytesIO
 from math import log
 from typing import Any
 
+import eventlet
+from janitors import ModelReplicas
 from model_swift import Direct, ModelCache, ModelSwift
-from model_swift.objects import deleted_row
 from swift.common.exceptions import MemcacheConnectionError
-from swift.common.utils import Timestamp
 
 from swiftqueue.errors import Unavailable
 from swiftqueue.janitor import Janitor, queues_of
@@ -31,6 +31,7 @@ ACCOUNT = 'AUTH_test'
 KEY = b'a key that every proxy of the cloud knows'
 OPTIONS = Options(min_message_ttl=1, min_claim_ttl=1, min_claim_grace=0)
 AT_ALL = 0.5  # chance that a step takes any time; it is cheaper if it does not
+JANITOR_DIES = 0.1  # chance that a pass of the janitor does not come to its end
 FREEZE = 0.001  # a frozen process that goes on at the very instant when it is to
 
 
@@ -96,17 +97,19 @@ class Cloud:
         self.swift.replicate()
 
     def sweep(self, thorough: bool = False) -> None:
-        """One pass of the janitor, which is a process of its own."""
+        """One pass of the janitor, which is a process of its own; unless it is thorough it may die half-way."""
         self.janitors += 1
         janitor = Process(self, f'janitor {self.janitors}', 0)
+        if not thorough and self.chance.random() < JANITOR_DIES:
+            eventlet.spawn_after(self.chance.uniform(0, 2), setattr, janitor, 'alive', False)
 
         def swift(account: str) -> Swift:
             return Swift(janitor.swift, {}, account, logger=self.logger, clock=janitor.clock)
         try:
             queues = queues_of(swift(ACCOUNT))
-        except Unavailable:
+            Janitor(swift, ModelReplicas(self.swift, janitor.visit), self.logger).sweep(queues, thorough=thorough)
+        except (Unavailable, Crashed):
             return
-        Janitor(swift, Replicas(janitor), self.logger).sweep(queues, thorough=thorough)
 
 
 class Process:
@@ -224,33 +227,3 @@ class Memcache:
 
     def set_multi(self, mapping: dict[str, Any], server_key: str, **kwargs: Any) -> None:
         self._call('set_multi', mapping, server_key, **kwargs)
-
-
-class Replicas:
-    """The container servers as the janitor asks them, one by one."""
-
-    def __init__(self, process: Process):
-        self.process = process
-        self.model = process.cloud.swift
-
-    def headers(self, account: str, container: str) -> list[dict[str, str]]:
-        def head(index: int) -> dict[str, str]:
-            replica = self.model.container_replicas(account, container)[index]
-            answer = replica and replica.head()
-            return {key.lower(): value for key, value in answer.headers.items()} if answer and answer.good else {}
-        return [self._ask(index, head) for index in range(self.model.replicas)]
-
-    def mark_deleted(self, account: str, container: str, deleted_at: dict[str, float]) -> None:
-        def merge(index: int) -> bool:
-            replica = self.model.container_replicas(account, container)[index]
-            for name, instant in deleted_at.items() if replica else ():
-                replica.merge_row(deleted_row(name, Timestamp(instant)))
-            return replica is not None
-        if not all([self._ask(index, merge) for index in range(self.model.replicas)]):
-            raise Unavailable('a replica has no such container')
-
-    def _ask(self, index: int, ask: Callable[[int], Any]) -> Any:
-        if self.process.visit('read', index) or index in self.model.silent('containers'):
-            raise Unavailable(f'replica {index} does not answer')
-        self.model.catch_up()
-        return ask(index)

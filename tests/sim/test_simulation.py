@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from janitors import ModelObjects
 from sim.profiles import PROFILES
 from sim.simulation import simulate
 
@@ -79,3 +80,9 @@ def test_without_the_fence_a_receipt_is_good_after_a_later_delivery(monkeypatch)
     monkeypatch.setattr(Claims, '_supersede', lambda *args: True)
     report = first_failure(PROFILES['far skew'], 40)
     assert report.verdict.stale_acks
+
+
+def test_where_every_message_is_taken_for_gone_acked_ones_come_back(monkeypatch):
+    monkeypatch.setattr(ModelObjects, 'deleted_at', lambda *args: 1.0)
+    report = first_failure(PROFILES['late'], 60)
+    assert {what for what, _ in report.problems} == {'returned'}

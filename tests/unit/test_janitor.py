@@ -161,7 +161,8 @@ def test_all_claims_of_a_message_go_and_the_last_one_last():
     world.tick(10 * MINUTE)
     with world.swift.recording() as calls:
         assert clean_sweep(world).claims == 3
-    assert [call.obj for call in calls if call.method == 'DELETE'] == [claim_name(made[0], n) for n in (1, 2, 3)]
+    assert [call.obj for call in calls if call.method == 'DELETE'] == [
+        claim_name(made[0], n) for n in (1, 2, 3) for _ in range(world.swift.replicas)]
 
 
 def test_when_the_removal_of_a_claim_fails_the_later_ones_stay():
@@ -170,7 +171,7 @@ def test_when_the_removal_of_a_claim_fails_the_later_ones_stay():
     world.queue().claims.release(claim(world).id)
     ack(world, claim(world))
     world.tick(10 * MINUTE)
-    world.swift.fail(('DELETE', claim_name(made[0], 1)), times=3)
+    world.swift.fail(('DELETE', claim_name(made[0], 1)), times=4)  # the first server, and the proxy
     assert sweep(world).errors == 1
     assert stored(world, 'claims') == [claim_name(made[0], 1), claim_name(made[0], 2)]
     assert clean_sweep(world).claims == 2
@@ -336,6 +337,9 @@ def test_messages_that_are_too_young_to_have_expired_are_not_even_listed():
 
 # -- passes ----------------------------------------------------------------------------------------
 
+MARKINGS = 3  # rows marked at once in a messy world: of acked messages, of their claims, of claims before the purge
+
+
 def a_messy_world():
     """One of everything that the janitor cleans."""
     world = a_world(cache=False)
@@ -359,7 +363,7 @@ def test_a_dry_run_says_everything_and_writes_nothing():
     assert {call.method for call in calls} <= {'GET', 'HEAD'}
     wet = clean_sweep(world, 'jobs', 'gone')
     assert (dry.claims, dry.messages, dry.moved) == (wet.claims, wet.messages, wet.moved) == (3, 3, 1)
-    assert len(said) == 1 + dry.claims + dry.messages + dry.moved + dry.containers
+    assert len(said) == MARKINGS + dry.claims + dry.messages + dry.moved + dry.containers
     assert wet.containers == 4
 
 
@@ -368,8 +372,9 @@ def test_every_write_is_announced_and_waits_for_its_turn():
     with world.swift.recording() as calls:
         tally = clean_sweep(world, 'jobs', 'gone', pace=lambda: turns.append(1), say=said.append)
     done = tally.claims + tally.messages + tally.moved + tally.containers
-    assert len(turns) == len(said) == 1 + done  # the one is for telling the replicas
-    assert len([call for call in calls if call.method not in ('GET', 'HEAD')]) == done + tally.moved
+    assert len(turns) == len(said) == MARKINGS + done
+    writes = [call for call in calls if call.method not in ('GET', 'HEAD')]
+    assert len(writes) == done + tally.moved + (world.swift.replicas - 1) * tally.claims
 
 
 def test_a_queue_that_fails_does_not_stop_the_others(caplog):
@@ -393,9 +398,12 @@ def test_a_queue_with_very_much_to_do_waits_for_the_next_pass(monkeypatch):
     world = a_world()
     post(world, *range(10))
     purge(world)
-    first = sweep(world, page=2, thorough=False)
+    cleaner = janitor_of(world, page=2)
+    first = cleaner.sweep([(ACCOUNT, 'jobs')])
     assert (first.messages, first.unfinished, first.errors) == (4, 1, 0)
-    assert sweep(world, page=2, thorough=True).messages == 6
+    assert cleaner.unfinished == [(ACCOUNT, 'jobs')]
+    assert cleaner.sweep([(ACCOUNT, 'jobs')], thorough=True).messages == 6
+    assert cleaner.unfinished == []
 
 
 def test_the_tally_can_be_read():

@@ -125,6 +125,24 @@ def test_a_container_that_stays_empty_is_looked_into_once_an_hour(root, database
     assert list(databases.queues(15)) and list(databases.queues(18))
 
 
+class Sweeper:
+    """Leaves the first queue of every sweep unfinished."""
+
+    unfinished = ()
+
+    def sweep(self, queues):
+        queues = list(queues)
+        self.unfinished = queues[:1]
+        return queues
+
+
+def test_what_was_left_unfinished_is_gone_on_with_whosever_turn_it_is(root, databases):
+    create(root, messages_container('jobs', 'g'), 'sd1', objects=1)
+    daemon = JanitorDaemon.__new__(JanitorDaemon)
+    daemon._janitor, daemon._databases = Sweeper(), databases
+    assert [len(daemon._pass(turn)) for turn in range(4)] == [0, 1, 1, 1]
+
+
 # -- options and the command -----------------------------------------------------------------------
 
 @pytest.mark.parametrize('name, value', [
