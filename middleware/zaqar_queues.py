@@ -61,7 +61,7 @@ def patch_queue(call: Call, name: str) -> Answer:
     if call.request.media_type != PATCH_TYPE:
         raise UnsupportedType(f'The Content-Type of a PATCH must be {PATCH_TYPE}.')
     operations = json_patch.parse(call.request.json(call.options.max_queue_metadata, list))
-    reserved = queue_attributes.defaults(call.options)
+    reserved = {*queue_attributes.defaults(call.options), queue_attributes.SHARDS}
     return Answer(200, queue.configure(lambda current: json_patch.apply(operations, current, reserved)))
 
 

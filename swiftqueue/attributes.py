@@ -8,6 +8,8 @@ from typing import Any
 from swiftqueue.errors import Invalid
 from swiftqueue.limits import Options, check_integer, check_queue_name
 
+SHARDS = '_shards'  # kept in the record by itself, since it only ever grows
+
 _BACKOFFS = ('linear', 'arithmetic', 'geometric', 'exponential')
 _RETRY_INTEGERS = ('retries_with_no_delay', 'minimum_delay_retries', 'minimum_delay', 'maximum_delay',
                    'maximum_delay_retries')
@@ -73,6 +75,7 @@ _CHECKS: dict[str, Callable[[str, Any, Options], None]] = {
     '_read_acl': _acl,
     '_write_acl': _acl,
     '_flavor': _unknown_flavor,
+    SHARDS: _integer(1, 'max_shards'),
 }
 
 
@@ -89,9 +92,14 @@ def defaults(options: Options) -> dict[str, Any]:
     }
 
 
-def effective(attributes: dict[str, Any], options: Options) -> dict[str, Any]:
-    """The attributes as a reader sees them: what is unset or empty falls back to its default."""
+def effective(attributes: dict[str, Any], options: Options, shards: int | None = None) -> dict[str, Any]:
+    """The attributes as a reader sees them: what is unset or empty falls back to its default.
+
+    ``shards`` is how many the queue has, the default for None; a single one is not shown.
+    """
     filled = dict(attributes)
+    if (shards := shards or options.default_shards) > 1:
+        filled[SHARDS] = shards
     for name, default in defaults(options).items():
         filled[name] = filled.get(name) or default
     return filled

@@ -13,7 +13,6 @@ from swiftqueue.names import (
     ClaimState,
     Record,
     claim_name,
-    claims_container,
     parse_claim_header,
     parse_claim_state,
 )
@@ -30,23 +29,23 @@ class ClaimObjects:
     queue: Queue
     record: Record
 
-    @property
-    def container(self) -> str:
-        return claims_container(self.queue.name, self.record.generation)
+    def container(self, message_id: str) -> str:
+        return self.queue.shards(self.record).claims(message_id)
 
     def read(self, message_id: str, delivery: int) -> ClaimState | None:
         """The claim without its members; None if there is no such delivery. Raises Unavailable."""
-        response = self.queue.swift.get(self.container, claim_name(message_id, delivery), newest=True, method='HEAD')
+        response = self.queue.swift.get(self.container(message_id), claim_name(message_id, delivery), newest=True,
+                                        method='HEAD')
         return response and _state(response)
 
     def read_whole(self, message_id: str, delivery: int) -> ClaimState | None:
         """The claim with its members. Raises Unavailable."""
-        response = self.queue.swift.get(self.container, claim_name(message_id, delivery), newest=True)
+        response = self.queue.swift.get(self.container(message_id), claim_name(message_id, delivery), newest=True)
         return response and parse_claim_state(json.loads(response.body))
 
     def create(self, message_id: str, delivery: int, state: ClaimState, timestamp: float) -> int:
         """The status of one conditional PUT. A 201 alone does not make the claim ours: see claims.py."""
-        return self.queue.swift.create(self.container, claim_name(message_id, delivery), state.content(),
+        return self.queue.swift.create(self.container(message_id), claim_name(message_id, delivery), state.content(),
                                        _headers(state), timestamp)
 
     def forestall(self, message_id: str) -> bool:
@@ -96,7 +95,7 @@ class ClaimObjects:
             there = _state(response)
             return there.claim == owner and (state.released or not there.released)
         written = self.queue.swift.store(
-            self.container, claim_name(message_id, delivery), state.content(), _headers(state),
+            self.container(message_id), claim_name(message_id, delivery), state.content(), _headers(state),
             self.queue.engine.clock(), mine=mine)
         if written:
             self.queue.head(self.record).learn(message_id, delivery, state)

@@ -48,9 +48,7 @@ from swiftqueue.names import (
     Envelope,
     Record,
     claim_name,
-    claims_container,
     message_name,
-    messages_container,
 )
 from swiftqueue.receipts import TOKEN, Receipt, verify
 
@@ -168,7 +166,7 @@ class Claims:
     def _admitted(self, record: Record, limit: int, seconds: int) -> list[_Attempt]:
         """Up to ``limit`` candidates that nobody else is at, as far as the gate knows."""
         head, options = self.queue.head(record), self.engine.options
-        container, source = claims_container(self.queue.name, record.generation), self.queue.source(record)
+        objects, source = ClaimObjects(self.queue, record), self.queue.source(record)
         admitted: list[_Attempt] = []
         buried = 0
         while len(admitted) < limit and buried < _MOST_BURIED:
@@ -188,7 +186,7 @@ class Claims:
                     continue
                 delivery = entry.delivery + 1
                 entered_at = self.engine.monotonic()
-                gate = self.swift.cache.enter_gate(container, claim_name(entry.id, delivery),
+                gate = self.swift.cache.enter_gate(objects.container(entry.id), claim_name(entry.id, delivery),
                                                    options.gate_seconds)
                 if gate is False:
                     self._pass_over(entry)
@@ -246,7 +244,7 @@ class Claims:
         if status != 201:
             if attempt.gate:  # nobody else can have written it, so what landed of it is ours
                 self._let_go(record, attempt, state)
-            self.swift.cache.open_gate(objects.container, claim_name(entry.id, delivery))
+            self.swift.cache.open_gate(objects.container(entry.id), claim_name(entry.id, delivery))
             raise Unavailable(f'Swift answered {status} to a claim.')
         if self.engine.monotonic() - attempt.entered_at > self.engine.options.confirm_limit:
             return False
@@ -305,8 +303,7 @@ class Claims:
         return envelope is not None
 
     def _extend(self, record: Record, message_id: str, until: int) -> bool:
-        return self.swift.extend(messages_container(self.queue.name, record.generation),
-                                 message_name(message_id), until)
+        return self.swift.extend(self.queue.shards(record).messages(message_id), message_name(message_id), until)
 
     def _settle(self, record: Record, won: list[_Attempt], receipt: Receipt) -> Claim:
         """Make the stored claims say exactly who won what, where that is not what was tried."""
@@ -421,15 +418,18 @@ class Claims:
         there = ClaimObjects(self.queue, record).read(message_id, delivery) if delivery else None
         if there and there.claim == receipt.core and there.live(self.engine.clock()):
             self.queue.messages.remove(record, message_id)
-        elif self.queue.messages.read(record, message_id, newest=True):
-            _, last = self.queue.messages.last_claim(record, message_id)
-            if last and last.live(self.engine.clock()):
-                raise MessageClaimed('Another claim holds the message.')
-            raise ReceiptInvalid('The claim does not hold this message, or holds it no longer.')
-        elif ids.available_at(message_id) < record.begun_at + _NEWS:
+            return
+        for each in record.called(message_id):
+            if self.queue.messages.read(record, each, newest=True):
+                _, last = self.queue.messages.last_claim(record, each)
+                if last and last.live(self.engine.clock()):
+                    raise MessageClaimed('Another claim holds the message.')
+                raise ReceiptInvalid('The claim does not hold this message, or holds it no longer.')
+        if ids.available_at(message_id) < record.begun_at + _NEWS:
             # It may have been claimed in the generation before, from where the janitor moves it here. Its tombstone
             # is newer than what is moved.
-            self.queue.messages.remove(record, message_id)
+            for each in record.called(message_id):
+                self.queue.messages.remove(record, each)
 
     def _named(self, record: Record, claim_id: str) -> ClaimState:
         """The state of a claim that runs, with its members. Raises ClaimNotFound."""

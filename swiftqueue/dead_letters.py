@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from swiftqueue.claim_objects import ClaimObjects
 from swiftqueue.errors import QueueError, QueueNotFound, Unavailable
 from swiftqueue.head import Entry
+from swiftqueue.ids import in_shard
 from swiftqueue.names import Envelope, Record
 
 if TYPE_CHECKING:
@@ -60,9 +61,12 @@ def _move(queue: Queue, record: Record, message_id: str, envelope: Envelope) -> 
     except QueueNotFound:
         target.ensure({})
 
+    # However many shards the target has when somebody tries again: it has to be the same object then.
+    moved_id = in_shard(message_id, 0)
+
     def store(there: Record) -> None:
-        before, _ = target.messages.last_claim(there, message_id)
-        target.messages.store(there, message_id, replace(envelope, claims_before=before), last.renewed_at)
+        before, _ = target.messages.last_claim(there, moved_id)
+        target.messages.store(there, moved_id, replace(envelope, claims_before=before), last.renewed_at)
 
     target.with_generation(store)
     target.ring()

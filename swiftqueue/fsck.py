@@ -105,7 +105,7 @@ def find(disks: Disks, report: Report) -> Iterator[tuple[Place, int]]:
 def check(rows: Rows, found: Found, report: Report) -> None:
     """Look after what was found: write what rows are missing, and say so."""
     for (account, container, policy), names in sorted(found.items()):
-        kind, queue, _ = parse_container(container)
+        kind, queue, *_ = parse_container(container)
         report.seen[kind] += len(names)
         try:
             lost = rows.unlisted(account, container, names)
@@ -161,7 +161,7 @@ def main(arguments: argparse.Namespace, xattr: Any = None) -> int:
         found: Found = defaultdict(set)
         for each in disks:
             for place, policy in find(each, report):
-                _, queue, _ = parse_container(place.container)
+                _, queue, *_ = parse_container(place.container)
                 if arguments.account in (None, place.account) and arguments.queue in (None, queue):
                     found[place.account, place.container, policy].add(place.name)
         check(rows, found, report)

@@ -26,6 +26,7 @@ from swiftqueue.names import (
     parse_envelope,
     parse_message,
 )
+from swiftqueue.shards import Shards
 from swiftqueue.swift import LISTING_LIMIT, Swift
 
 PAGE = 200  # messages in one listing
@@ -131,9 +132,7 @@ class Head:
 class Source:
     """Where a head page comes from."""
 
-    swift: Swift
-    messages: str  # container
-    claims: str  # container
+    shards: Shards
     seconds: float  # how long a page may be used
     busy_seconds: float  # how long a claimer may be at an entry
     bell: Callable[[], Any]
@@ -228,28 +227,27 @@ def _hold(head: Head, entries: list[Entry], now: float) -> None:
 def _look_back(head: Head, source: Source) -> None:
     """List some pages of the part before the page."""
     for _ in range(_LOOK_PAGES):
-        page = _list(head, source, head.looked_to, message_name(head.start) + '\x01')
+        page, complete = _list(head, source, head.looked_to, message_name(head.start) + '\x01')
         _hold(head, page, source.clock())
-        head.looked_to = page[-1].id if len(page) == PAGE else ''
+        head.looked_to = '' if complete else page[-1].id
         if not head.looked_to:
             break
 
 
 def _extend(head: Head, source: Source) -> None:
     """Append the next page. Delayed messages lie behind the end."""
-    page = _list(head, source, max(next(reversed(head.entries), ''), head.start, source.after),
-                 '' if source.delayed else message_name(ids.floor(source.clock() + CLOCK_SKEW)))
+    page, head.complete = _list(
+        head, source, max(next(reversed(head.entries), ''), head.start, source.after),
+        '' if source.delayed else message_name(ids.floor(source.clock() + CLOCK_SKEW)))
     head.entries.update((entry.id, entry) for entry in page)
-    head.complete = len(page) < PAGE
 
 
-def _list(head: Head, source: Source, after: str, end_marker: str) -> list[Entry]:
+def _list(head: Head, source: Source, after: str, end_marker: str) -> tuple[list[Entry], bool]:
     listed_at = source.clock()
-    rows = source.swift.listing(source.messages, marker=message_name(after) if after else '', limit=PAGE,
-                                end_marker=end_marker)
+    rows, complete = source.shards.page(PAGE, message_name(after) if after else '', end_marker)
     page = [read_row(row, listed_at) for row in rows]
-    note_claims(page, source.swift, source.claims)
-    return [_known(head, entry) for entry in page]
+    note_claims(page, source.shards)
+    return [_known(head, entry) for entry in page], complete
 
 
 def _known(head: Head, entry: Entry) -> Entry:
@@ -272,12 +270,18 @@ def read_row(row: dict[str, Any], listed_at: float = 0) -> Entry:
     return Entry(parse_message(row['name']), value and parse_envelope(value), listed_at=listed_at)
 
 
-def note_claims(page: list[Entry], swift: Swift, container: str) -> None:
+def note_claims(page: list[Entry], shards: Shards) -> None:
     """Fill in the last claim of each entry of a page that is in order of ids."""
-    if page:
-        claims = claims_between(swift, container, page[0].id, page[-1].id)
-        for entry in page:
+    parts: dict[str, list[Entry]] = {}
+    for entry in page:
+        parts.setdefault(shards.claims(entry.id), []).append(entry)
+
+    def note(container: str) -> None:
+        part = parts[container]
+        claims = claims_between(shards.swift, container, part[0].id, part[-1].id)
+        for entry in part:
             entry.delivery, entry.claim = claims.get(entry.id, (0, None))
+    shards.swift.at_most(note, parts)
 
 
 def claims_between(swift: Swift, container: str, first_id: str, last_id: str,

@@ -7,8 +7,12 @@ True
 >>> is_id(floor(1700000000)), is_id('../etc/passwd')
 (True, False)
 
+>>> shard_of(in_shard(floor(1700000000), 5))
+5
+
 The 12 bits after the version hold the fraction of the millisecond, so a tick is 1/4096 ms and ids of one process rise
-strictly, also within a millisecond and when its clock is set back a little.
+strictly, also within a millisecond and when its clock is set back a little. The last 6 bits are the number of the
+message's shard, so whoever has an id knows the container, whatever he knows of the queue.
 """
 
 from __future__ import annotations
@@ -19,6 +23,7 @@ import time
 from collections.abc import Callable
 
 TICKS = 4096 * 1000  # per second
+SHARDS = 64  # that an id can tell apart
 LEAD = 2  # seconds; a clock set back further starts anew, or messages would wait until it is here again
 _ID = re.compile(r'[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}')
 
@@ -32,11 +37,11 @@ class Ids:
         self.random_bits = random_bits
         self.last = 0
 
-    def new(self, delay: int = 0) -> str:
-        """An id whose time is ``delay`` seconds from now; later calls with one delay sort later."""
+    def new(self, delay: int = 0, shard: int = 0) -> str:
+        """An id in that shard whose time is ``delay`` seconds from now; later calls with one delay sort later."""
         now = int(self.clock() * TICKS)
         self.last = now if self.last - now > TICKS * LEAD else max(self.last + 1, now)
-        return _format(self.last + delay * TICKS, self.random_bits(62))
+        return _format(self.last + delay * TICKS, self.random_bits(62) // SHARDS * SHARDS + shard)
 
 
 def is_id(text: str) -> bool:
@@ -48,6 +53,16 @@ def available_at(message_id: str) -> float:
     """The instant from which the message may be handed out."""
     digits = message_id.replace('-', '')
     return (int(digits[:12], 16) * 4096 + int(digits[13:16], 16)) / TICKS
+
+
+def shard_of(message_id: str) -> int:
+    """The number of the shard that the message is in."""
+    return int(message_id[-2:], 16) % SHARDS
+
+
+def in_shard(message_id: str, shard: int) -> str:
+    """The id that the message has in that shard."""
+    return f'{message_id[:-2]}{int(message_id[-2:], 16) // SHARDS * SHARDS + shard:02x}'
 
 
 def floor(instant: float) -> str:

@@ -24,7 +24,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import md5
 from itertools import chain, groupby, islice
 from typing import Any
@@ -153,7 +153,7 @@ def queues_of(swift: Swift) -> list[tuple[str, str]]:
 
 @dataclass(frozen=True)
 class _Generation:
-    """One generation of a queue as the account lists it."""
+    """One shard of one generation of a queue as the account lists it."""
 
     name: str
     messages: str  # container
@@ -181,24 +181,23 @@ class _Visit:
         # Only now: whoever wrote into a generation had read a record that names it. So the record is that
         # one or a later one, and a generation with something in it that the record does not name is over.
         record = self._record()
-        for generation in generations:
-            if record is None:
-                self._without_record(generation)
-            elif generation.name == record.generation:
-                self._tidy(generation)
+        for name, shards in groupby(generations, lambda generation: generation.name):
+            if record and name == record.generation:
+                for shard in shards:
+                    self._tidy(shard)
             else:
-                self._outdated(generation, record)
+                self._over(list(shards), record)
 
     def _generations(self) -> list[_Generation]:
-        put_at: dict[str, float] = {}
+        put_at: dict[tuple[str, int], float] = {}
         for prefix in (messages_container(self.queue), claims_container(self.queue, '').removesuffix(NUL + '0')):
             for row in self.swift.listing(prefix=prefix):
-                _, _, name = parse_container(row['name'])
-                put_at[name] = max(put_at.get(name, 0), _modified_at(row))
-        return [self._generation(name, put_at[name]) for name in sorted(put_at)]
+                if found := parse_container(row['name']):
+                    put_at[found[2:]] = max(put_at.get(found[2:], 0), _modified_at(row))
+        return [self._generation(*each, put_at[each]) for each in sorted(put_at)]
 
-    def _generation(self, name: str, put_at: float) -> _Generation:
-        messages, claims = messages_container(self.queue, name), claims_container(self.queue, name)
+    def _generation(self, name: str, shard: int, put_at: float) -> _Generation:
+        messages, claims = messages_container(self.queue, name, shard), claims_container(self.queue, name, shard)
         return _Generation(name, messages, claims, put_at, self._holds_any(messages), self._holds_any(claims))
 
     def _holds_any(self, container: str) -> bool:
@@ -213,27 +212,39 @@ class _Visit:
                  self.janitor.replicas.headers(self.account, queue_container(self.queue))]
         if len({record and record.generation for record in found}) > 1:
             raise Unavailable('The replicas of its record do not agree.')
-        return found[0]
+        return found[0] and replace(found[0], shards=max(record.shards for record in found))
 
     # -- generations that are over --
 
-    def _outdated(self, generation: _Generation, record: Record) -> None:
-        headers, ended_at = self._marked(generation)
+    def _over(self, shards: list[_Generation], record: Record | None) -> None:
+        headers = [self.janitor.replicas.headers(self.account, shard.messages) for shard in shards]
+        ended_at = max(map(_ended_at, headers))
+        for shard, own in zip(shards, headers, strict=True):
+            if ended_at and not _ended_at(own):  # one that whoever deleted the queue did not know of
+                self._write(f'mark {shard.messages!r} as ended', self.swift.post_container, shard.messages,
+                            {ENDED: f'{ended_at:.5f}'})
+        for shard, own in zip(shards, headers, strict=True):
+            if record:
+                self._outdated(shard, record, own, ended_at)
+            else:
+                self._without_record(shard, ended_at)
+
+    def _outdated(self, generation: _Generation, record: Record, headers: list[dict[str, str]],
+                  ended_at: float) -> None:
         cutoff = ended_at = max(ended_at, record.purged_at)
         created_at = min((Response(204, each, b'').timestamp for each in headers if each), default=0)
         if created_at > cutoff + CLOCK_SKEW:
             # Two proxies created the queue at once, and this is the one that lost. What is in it was all
             # posted since, even a dead letter that is much older itself.
             cutoff = 0
-        self._empty(generation, cutoff, messages_container(self.queue, record.generation))
+        self._empty(generation, cutoff, record)
         self._drop(generation, ended_at)
 
-    def _without_record(self, generation: _Generation) -> None:
+    def _without_record(self, generation: _Generation, ended_at: float) -> None:
         now = self.swift.clock()
-        _, ended_at = self._marked(generation)
         if ended_at:
             if now - ended_at >= self.ages.retention:
-                self._empty(generation, math.inf, '')
+                self._empty(generation, math.inf, None)
                 self._drop(generation, ended_at)
         elif not (generation.has_messages or generation.has_claims):
             if now - generation.put_at >= self.ages.orphaned:
@@ -244,13 +255,8 @@ class _Visit:
                 'swiftqueue: orphan: %r in %s has messages or claims, but no queue %s exists and nothing says that '
                 'it was deleted', generation.messages, self.account, self.queue)
 
-    def _marked(self, generation: _Generation) -> tuple[list[dict[str, str]], float]:
-        """What the replicas say of the messages container; the instant at which its queue was deleted, 0 if never."""
-        headers = self.janitor.replicas.headers(self.account, generation.messages)
-        return headers, max((float(each.get(ENDED.lower()) or 0) for each in headers), default=0)
-
-    def _empty(self, generation: _Generation, cutoff: float, target: str) -> None:
-        """Delete everything, but move to ``target`` what was posted after ``cutoff``."""
+    def _empty(self, generation: _Generation, cutoff: float, target: Record | None) -> None:
+        """Delete everything, but move to the queue as it is now what was posted after ``cutoff``."""
         if generation.has_messages:
             for rows in self._pages(generation.messages):
                 self._each(lambda row: self._dispose(generation, row, cutoff, target), rows)
@@ -258,7 +264,7 @@ class _Visit:
             for rows in self._pages(generation.claims):
                 self._delete_claims(generation, ([row] for row in rows))
 
-    def _dispose(self, generation: _Generation, row: Row, cutoff: float, target: str) -> None:
+    def _dispose(self, generation: _Generation, row: Row, cutoff: float, target: Record | None) -> None:
         there = None
         if ids.available_at(parse_message(row['name'])) > cutoff:  # it was posted then or before, by its delay
             there = self.swift.get(generation.messages, row['name'], newest=True)
@@ -270,14 +276,16 @@ class _Visit:
         else:
             self._delete_message(generation, row)
 
-    def _move(self, generation: _Generation, row: Row, there: Response, target: str) -> None:
+    def _move(self, generation: _Generation, row: Row, there: Response, target: Record) -> None:
         """Store first, then delete. Stored under its own instant, a repeated move never brings back what was acked."""
         value = decode_row(row['hash'])
         limit = len(row['hash']) if value and 'body' in value else 0  # what its proxy allowed for the row
         etag = md5(there.body, usedforsecurity=False).hexdigest()
         headers = parse_envelope(json.loads(there.body)).row(etag, limit)
-        self.swift.store(target, row['name'], there.body, headers | {'X-Delete-At': there.headers['x-delete-at']},
-                         there.timestamp, mine=_untouched)
+        message_id = target.fit(parse_message(row['name']))
+        container = messages_container(self.queue, target.generation, ids.shard_of(message_id))
+        self.swift.store(container, message_name(message_id), there.body,
+                         headers | {'X-Delete-At': there.headers['x-delete-at']}, there.timestamp, mine=_untouched)
         self.swift.delete(generation.messages, row['name'])
 
     def _drop(self, generation: _Generation, ended_at: float) -> None:
@@ -459,6 +467,11 @@ class _Visit:
             return None
         self.janitor.pace()
         return work(*arguments)
+
+
+def _ended_at(headers: list[dict[str, str]]) -> float:
+    """When the queue was deleted, by the replicas of a messages container; 0 if it was not."""
+    return max((float(each.get(ENDED.lower()) or 0) for each in headers), default=0)
 
 
 def _modified_at(row: Row) -> float:

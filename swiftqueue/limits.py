@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from swiftqueue.errors import Invalid, TooLarge
+from swiftqueue.ids import SHARDS
 
 TRUE = ('true', '1', 'yes', 'on', 't', 'y')
 FALSE = ('false', '0', 'no', 'off', 'f', 'n')
@@ -84,6 +85,8 @@ class Options:
     min_claim_grace: int = _option(60, _integer(0, _BIG))
     max_claim_grace: int = _option(43200, _integer(0, _BIG))
     default_claim_grace: int = _option(60, _integer(0, _BIG))
+    default_shards: int = _option(1, _integer(1, SHARDS))
+    max_shards: int = _option(SHARDS, _integer(1, SHARDS))
     max_wait: int = _option(20, _integer(0, 60))
     max_waiters_per_worker: int = _option(500, _integer(0, 100000))
     max_waiters_per_account: int = _option(250, _integer(0, 100000))
@@ -125,6 +128,7 @@ class Options:
                           ('default_claim_ttl', 'max_claim_ttl'),
                           ('min_claim_grace', 'default_claim_grace'),
                           ('default_claim_grace', 'max_claim_grace'),
+                          ('default_shards', 'max_shards'),
                           ('confirm_limit', 'gate_seconds')):
             if getattr(self, low) > getattr(self, high):
                 raise OptionError(f'swiftqueue: option {low!r} is greater than {high!r}')

@@ -16,7 +16,7 @@ from swiftqueue.names import decode_text, encode_text
 WINDOW = 10  # seconds that a row may be late
 MOST = 100  # messages above the floor in one marker
 _FLOOR = 16  # hexadecimal digits of an id that are its time
-_SHORT = 20  # digits that stand for an id: its time and a little of its random end
+_SHORT = 20  # digits that stand for an id: its time and a little of what is random in it
 
 
 @dataclass(frozen=True)
@@ -74,4 +74,4 @@ class Marker:
 
 def _short(message_id: str) -> str:
     digits = message_id.replace('-', '')
-    return digits[:_FLOOR] + digits[_FLOOR - _SHORT:]
+    return digits[:_FLOOR] + digits[_FLOOR - _SHORT - 2:-2]  # the shard comes last

@@ -24,12 +24,10 @@ from swiftqueue.names import (
     Envelope,
     Record,
     claim_name,
-    claims_container,
     message_name,
-    messages_container,
     parse_envelope,
 )
-from swiftqueue.swift import LISTING_LIMIT
+from swiftqueue.swift import LISTING_LIMIT, GenerationGone
 
 if TYPE_CHECKING:
     from swiftqueue.queues import Queue
@@ -72,13 +70,17 @@ class Messages:
             raise Invalid(f'A client id has at most {MAX_CLIENT_ID} characters.')
         check_size('The messages', size,
                    attributes.get('_max_messages_post_size') or options.max_messages_post_size)
-        batch = [self._new(message, attributes, client_id) for message in messages]
+        # In turn from a shard by chance, so that no rhythm of two queues or posters fills some shards more than others.
+        first = self.engine.random_bits(32) if record.shards > 1 else 0
+        batch = [self._new(message, attributes, client_id, (first + number) % record.shards)
+                 for number, message in enumerate(messages)]
         posted = self.swift.at_most(lambda new: self._post(record, *new), batch)
         if any(one.error is None for one in posted):
             self.queue.ring()
         return posted
 
-    def _new(self, message: NewMessage, attributes: dict[str, Any], client_id: str) -> tuple[str, Envelope]:
+    def _new(self, message: NewMessage, attributes: dict[str, Any], client_id: str, shard: int,
+             ) -> tuple[str, Envelope]:
         options = self.engine.options
         ttl = attributes.get('_default_message_ttl') or options.default_message_ttl
         if message.ttl is not None:
@@ -86,16 +88,19 @@ class Messages:
         delay = attributes.get('_default_message_delay') or options.default_message_delay
         if message.delay is not None:
             delay = check_integer('delay', message.delay, 0, options.max_message_delay)
-        message_id = self.engine.ids.new(delay)
+        message_id = self.engine.ids.new(delay, shard)
         available_at = ids.available_at(message_id)
         return message_id, Envelope(
             body=message.body, created_at=available_at - delay, ttl=ttl, delay=delay,
             expires_at=available_at + ttl, client_id=client_id, attributes=message.attributes or {})
 
     def _post(self, record: Record, message_id: str, envelope: Envelope) -> Posted:
+        def store(record: Record) -> None:
+            nonlocal message_id
+            message_id = record.fit(message_id)  # the queue may be another one by now
+            self.store(record, message_id, envelope, envelope.created_at)
         try:
-            self.queue.with_generation(
-                lambda record: self.store(record, message_id, envelope, envelope.created_at), record=record)
+            self.queue.with_generation(store, record=record)
         except QueueError as error:
             return Posted(message_id, error)
         return Posted(message_id)
@@ -105,8 +110,8 @@ class Messages:
         content = envelope.content()
         etag = md5(content, usedforsecurity=False).hexdigest()
         headers = {'X-Delete-At': str(delete_at(envelope.expires_at))} | envelope.row(etag, self.engine.inline_limit)
-        self.swift.store(messages_container(self.queue.name, record.generation),
-                         message_name(message_id), content, headers, timestamp)
+        self.swift.store(self.queue.shards(record).messages(message_id), message_name(message_id), content, headers,
+                         timestamp)
 
     # -- read --
 
@@ -150,10 +155,10 @@ class Messages:
         scan_from, asked, up_to = position.start, limit + len(position.seen), ''
         for _ in range(_SCAN):
             now = self.engine.clock()
-            page = self._entries(record, scan_from, asked, now if not include_delayed else None,
-                                 with_claims=not include_claimed)
+            page, complete = self._entries(record, scan_from, asked, now if not include_delayed else None,
+                                           with_claims=not include_claimed)
             if include_claimed and any(now >= entry.keep_until for entry in page):
-                self._note_claims(record, page)  # a claim may keep a message beyond its ttl
+                note_claims(page, self.queue.shards(record))  # a claim may keep a message beyond its ttl
             for entry in page:
                 if len(found) == limit:
                     break
@@ -168,7 +173,7 @@ class Messages:
                         found.append(entry)
             if len(found) == limit:
                 break
-            if len(page) < asked:
+            if complete:
                 up_to = ''  # the end of the queue
                 break
             scan_from, asked = page[-1].id, min(2 * asked, _MOST_ROWS)
@@ -181,24 +186,23 @@ class Messages:
         return not own and not held
 
     def _entries(self, record: Record, after: str, limit: int, until: float | None, *,
-                 with_claims: bool) -> list[Entry]:
-        """One page of rows as entries; ``until`` leaves out what a delay keeps back beyond that instant."""
-        messages = messages_container(self.queue.name, record.generation)
-        rows = self.swift.listing(
-            messages, limit=limit, marker=message_name(after) if after else '',
-            end_marker=message_name(ids.floor(until + CLOCK_SKEW)) if until is not None else '')
+                 with_claims: bool) -> tuple[list[Entry], bool]:
+        """One page of rows as entries, and whether there are no more.
+
+        ``until`` leaves out what a delay keeps back beyond that instant.
+        """
+        shards = self.queue.shards(record)
+        rows, complete = shards.page(
+            limit, message_name(after) if after else '',
+            message_name(ids.floor(until + CLOCK_SKEW)) if until is not None else '')
         entries = [read_row(row) for row in rows]
         if with_claims:
-            self._note_claims(record, entries)
-        for entry, response in zip(
-                plain := [entry for entry in entries if entry.envelope is None],
-                self.swift.at_most(lambda entry: self.swift.get(messages, message_name(entry.id)), plain),
-                strict=True):
-            entry.envelope = response and parse_envelope(json.loads(response.body))
-        return entries
-
-    def _note_claims(self, record: Record, entries: list[Entry]) -> None:
-        note_claims(entries, self.swift, claims_container(self.queue.name, record.generation))
+            note_claims(entries, shards)
+        plain = [entry for entry in entries if entry.envelope is None]
+        for entry, envelope in zip(plain, self.swift.at_most(lambda entry: self.read(record, entry.id), plain),
+                                   strict=True):
+            entry.envelope = envelope
+        return entries, complete
 
     def _complete(self, record: Record, entry: Entry) -> Message | None:
         """The message of a row, from its object where the row did not hold it whole."""
@@ -209,8 +213,8 @@ class Messages:
 
     def read(self, record: Record, message_id: str, *, newest: bool = False) -> Envelope | None:
         """The stored message, None if it was acked or has expired."""
-        response = self.swift.get(messages_container(self.queue.name, record.generation),
-                                  message_name(message_id), newest=newest)
+        response = self.swift.get(self.queue.shards(record).messages(message_id), message_name(message_id),
+                                  newest=newest)
         return response and parse_envelope(json.loads(response.body))
 
     def message(self, message_id: str, envelope: Envelope, claim: ClaimState | None = None,
@@ -245,8 +249,12 @@ class Messages:
 
     def last_claim(self, record: Record, message_id: str) -> tuple[int, ClaimState | None]:
         """The message's last delivery number and what its row says of that claim; (0, None) before the first."""
-        claims = claims_between(self.swift, claims_container(self.queue.name, record.generation),
-                                message_id, message_id)
+        try:
+            claims = claims_between(self.swift, self.queue.shards(record).claims(message_id), message_id, message_id)
+        except GenerationGone:
+            if record.fit(message_id) == message_id:
+                raise
+            return 0, None  # the id is made up: the queue has no such shard
         return claims.get(message_id, (0, None))
 
     # -- delete --
@@ -258,8 +266,8 @@ class Messages:
         may be made again.
         """
         self.queue.allow('write')
-        wanted = [each for each in dict.fromkeys(message_ids) if ids.is_id(each)]
         record = self.queue.record()
+        wanted = [name for each in dict.fromkeys(message_ids) if ids.is_id(each) for name in record.called(each)]
 
         def delete(message_id: str) -> None:
             self.remove(record, message_id)
@@ -285,12 +293,13 @@ class Messages:
         """Delete a message unless somebody holds it. Raises MessageClaimed, and what :meth:`delete` raises."""
         self.queue.allow('write')
         if ids.is_id(message_id):
-            self.queue.with_generation(lambda record: self._delete_unclaimed(record, message_id))
+            self.queue.with_generation(lambda record: [
+                self._delete_unclaimed(record, each) for each in record.called(message_id)])
 
     def _delete_unclaimed(self, record: Record, message_id: str) -> None:
         objects = ClaimObjects(self.queue, record)
         # As a claimer does: or the two of us may both be told 201, and whoever comes next would believe our claim.
-        alone = self.swift.cache.enter_gate(objects.container, claim_name(message_id, 1),
+        alone = self.swift.cache.enter_gate(objects.container(message_id), claim_name(message_id, 1),
                                             self.engine.options.gate_seconds)
         if not (alone and objects.forestall(message_id)):
             listed, _ = self.last_claim(record, message_id)
@@ -305,7 +314,7 @@ class Messages:
 
     def remove(self, record: Record, message_id: str) -> None:
         """The end of a message. Only for who has the right to: it leaves a tombstone whatever is there."""
-        self.swift.delete(messages_container(self.queue.name, record.generation), message_name(message_id))
+        self.swift.delete(self.queue.shards(record).messages(message_id), message_name(message_id))
         self.queue.head(record).forget(message_id, self.engine.clock())
 
     # -- count --
@@ -318,9 +327,9 @@ class Messages:
         now = self.engine.clock()
         total = claimed = delayed = 0
         oldest = newest = None
-        after, page = '', None
-        while page is None or len(page) == LISTING_LIMIT:
-            page = self._entries(record, after, LISTING_LIMIT, None, with_claims=True)
+        after, complete = '', False
+        while not complete:
+            page, complete = self._entries(record, after, LISTING_LIMIT, None, with_claims=True)
             for entry in page:
                 if entry.envelope is None or now >= entry.keep_until:
                     continue

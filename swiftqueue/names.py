@@ -16,7 +16,7 @@ otherwise have to GET: ``<md5>; mq=<base64url of JSON>``.
 >>> messages_container('jobs', 'g1')
 '\x00messages\x00jobs\x00g1\x000'
 >>> parse_container(messages_container('jobs', 'g1'))
-('messages', 'jobs', 'g1')
+('messages', 'jobs', 'g1', 0)
 >>> claim_name('ID', 2)
 '\x00ID\x00000000002'
 >>> parse_claim(claim_name('ID', 2))
@@ -35,6 +35,7 @@ import zlib
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from swiftqueue import ids
 from swiftqueue.errors import TooLarge
 
 NUL = '\x00'
@@ -42,6 +43,7 @@ NUL = '\x00'
 GENERATION = 'X-Container-Sysmeta-Swiftqueue-Generation'
 WRITTEN = 'X-Container-Sysmeta-Swiftqueue-Written'
 ATTRIBUTES = 'X-Container-Sysmeta-Swiftqueue-Attributes-'
+SHARDS = 'X-Container-Sysmeta-Swiftqueue-Shards-'
 ENDED = 'X-Container-Sysmeta-Swiftqueue-Ended'
 CLAIM = 'X-Object-Sysmeta-Swiftqueue-Claim'
 # Two ways to say what an object's row shows. The first may be large, but is lost where an erasure-coded policy or
@@ -52,6 +54,8 @@ KEPT_ROW = 'X-Object-Sysmeta-Container-Update-Override-Etag'
 # Attributes are spread over header lines that Swift accepts (8192 bytes each, 65536 in all).
 _LINES = 7
 _LINE = 7500
+
+_SHARDS = frozenset(map(str, range(ids.SHARDS)))
 
 
 def _join(*parts: str) -> str:
@@ -74,13 +78,13 @@ def claims_container(queue: str, generation: str, shard: int = 0) -> str:
     return _join('claims', queue, generation, str(shard))
 
 
-def parse_container(container: str) -> tuple[str, str, str] | None:
-    """(kind, queue, generation) of a container of ours, '' for no generation; None for any other."""
+def parse_container(container: str) -> tuple[str, str, str, int] | None:
+    """(kind, queue, generation, shard) of a container of ours, '' for no generation; None for any other."""
     parts = container.split(NUL)
     if len(parts) == 3 and parts[:2] == ['', 'queue']:
-        return 'queue', parts[2], ''
-    if len(parts) == 5 and parts[0] == '' and parts[1] in ('messages', 'claims'):
-        return parts[1], parts[2], parts[3]
+        return 'queue', parts[2], '', 0
+    if len(parts) == 5 and parts[0] == '' and parts[1] in ('messages', 'claims') and parts[4] in _SHARDS:
+        return parts[1], parts[2], parts[3], int(parts[4])
     return None
 
 
@@ -246,21 +250,37 @@ class Record:
     not heard of the change, and belong to this generation. It is 0 until the first purge: a queue that was created
     twice, by two proxies or because its record could not be seen, keeps all that was posted. ``written_at`` is the
     record's own timestamp, which the next change has to pass, whatever the clock of its proxy says.
+
+    ``shards`` only ever grows. So each number has a header of its own, and the largest there is counts: Swift keeps the
+    later of each header, so nothing that is written at the same time can make it less.
     """
 
     generation: str
     purged_at: float
     written_at: float
     attributes: dict[str, Any]
+    shards: int = 1
 
     @property
     def begun_at(self) -> float:
         """When the generation was begun."""
         return int(self.generation.partition('-')[0], 16) / 1000
 
+    def fit(self, message_id: str) -> str:
+        """The id that a message of another generation takes here: its own, unless there is no such shard."""
+        return message_id if ids.shard_of(message_id) < self.shards else ids.in_shard(message_id, 0)
+
+    def called(self, message_id: str) -> list[str]:
+        """The ids under which the message may be here, now or when the janitor has moved it here."""
+        return list(dict.fromkeys((message_id, self.fit(message_id))))
+
     def headers(self) -> dict[str, str]:
         """The sysmeta headers that store the record. Raises TooLarge if the attributes do not fit."""
-        return self.generation_headers() | self.attribute_headers()
+        return self.generation_headers() | self.attribute_headers() | self.shard_headers()
+
+    def shard_headers(self, before: int = 1) -> dict[str, str]:
+        """Those for more shards than ``before``. The number before may go, since a larger one comes with that."""
+        return {f'{SHARDS}{number}': value for number, value in ((before, ''), (self.shards, 'y')) if number > 1}
 
     def generation_headers(self) -> dict[str, str]:
         """Those for a purge. Swift keeps the later of each header, so a purge and a change of attributes can meet."""
@@ -287,4 +307,6 @@ def parse_record(headers: dict[str, str]) -> Record | None:
     text = ''.join(headers.get(f'{ATTRIBUTES}{number}'.lower(), '') for number in range(_LINES))
     return Record(generation=value['generation'], purged_at=value['purged_at'],
                   written_at=float(headers[WRITTEN.lower()]),
-                  attributes=json.loads(zlib.decompress(decode_text(text))))
+                  attributes=json.loads(zlib.decompress(decode_text(text))),
+                  shards=max((number for number in range(1, ids.SHARDS + 1)
+                              if headers.get(f'{SHARDS}{number}'.lower())), default=1))

@@ -19,6 +19,7 @@ import eventlet
 from eventlet.semaphore import Semaphore
 
 from swiftqueue import attributes as queue_attributes
+from swiftqueue.attributes import SHARDS
 from swiftqueue.claims import Claims
 from swiftqueue.errors import Forbidden, Invalid, QueueError, QueueNotFound, Unavailable
 from swiftqueue.head import KNOWN_SECONDS, Head, Source
@@ -29,7 +30,6 @@ from swiftqueue.model import Page, QueueInfo, Stats
 from swiftqueue.names import (
     ENDED,
     Record,
-    claims_container,
     messages_container,
     parse_container,
     parse_record,
@@ -37,7 +37,8 @@ from swiftqueue.names import (
     to_json,
 )
 from swiftqueue.receipts import sign
-from swiftqueue.swift import TICK, GenerationGone, Swift
+from swiftqueue.shards import Shards
+from swiftqueue.swift import LISTING_LIMIT, TICK, GenerationGone, Swift
 from swiftqueue.waiting import Waiting
 
 RECORD_SECONDS = 2  # how long a worker may act on a record it has read
@@ -156,7 +157,7 @@ class Account:
     def _info(self, name: str) -> QueueInfo | None:
         queue = self.queue(name)
         record = queue.read_record()
-        return record and QueueInfo(name, queue.shown(record.attributes))
+        return record and QueueInfo(name, queue.shown(record))
 
 
 class Queue:
@@ -234,15 +235,47 @@ class Queue:
 
     def with_generation(self, work: Callable[[Record], Result], seconds: float = RECORD_SECONDS,
                         record: Record | None = None) -> Result:
-        """``work`` on this record or the current one, at most that old, and once more if it was out of date."""
+        """``work`` on this record or the current one, at most that old, and once more if it was out of date.
+
+        If it was not, the generation may lack some shards, because the queue was purged while it grew; then once more
+        with these.
+        """
         try:
             return work(record or self.record(seconds))
         except GenerationGone:
             self.engine.records.pop(self.key, None)
-            try:
-                return work(self.record())
-            except GenerationGone:
-                raise Unavailable('The queue is being changed.') from None
+        try:
+            current = self.record()
+            return work(current)
+        except GenerationGone:
+            pass
+        try:
+            self._complete(current)
+            return work(current)
+        except GenerationGone:
+            raise Unavailable('The queue is being changed.') from None
+
+    def _complete(self, record: Record) -> None:
+        """Make the containers of the record that are not there, if others are. Raises Unavailable.
+
+        What the account lists is there, whatever a container server says while others are down: a new container in its
+        place would be an empty one. And where none is, the record is out of date. Raises GenerationGone then.
+        """
+        containers = self.shards(record).containers()
+        listed = {name for first in containers[:2] for name in self._containers(first.removesuffix('0'))}
+        missing = [container for container in containers if container not in listed]
+        if not missing or len(missing) == len(containers):
+            raise GenerationGone(record.generation)
+        self.swift.at_most(self.swift.put_container, missing)
+
+    def _containers(self, prefix: str) -> list[str]:
+        """Those that the account lists. Raises Unavailable."""
+        names: list[str] = []
+        while True:
+            rows = self.swift.listing(prefix=prefix, marker=names[-1] if names else '')
+            names += [row['name'] for row in rows]
+            if len(rows) < LISTING_LIMIT:
+                return names
 
     # -- verbs --
 
@@ -260,7 +293,9 @@ class Queue:
         if self.read_record():
             return False
         now = max(self.engine.clock(), self._deleted_at + TICK)
-        record = Record(self._new_generation(), 0, now, attributes)
+        attributes = dict(attributes)
+        shards = attributes.pop(SHARDS, None) or self.engine.options.default_shards
+        record = Record(self._new_generation(), 0, now, attributes, shards)
         headers = record.headers()  # may be too large: then nothing is stored
         self._begin(record)
         new = self.swift.put_container(queue_container(self.name), headers, now)
@@ -273,23 +308,39 @@ class Queue:
         record = self.read_record()
         if record is None:
             raise QueueNotFound(f'There is no queue {self.name}.')
-        return self.shown(record.attributes)
+        return self.shown(record)
 
     def configure(self, change: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any]:
         """Store what ``change`` makes of the attributes (those set, without defaults).
 
-        Two changes at once: the later one stands. Returns and raises as :meth:`attributes`, and Invalid.
+        Two changes at once: the later one stands, but a queue never gets fewer shards. Returns and raises as
+        :meth:`attributes`, and Invalid.
         """
         self.allow(OWNER)
         record = self.read_record()
         if record is None:
             raise QueueNotFound(f'There is no queue {self.name}.')
-        attributes = {name: value for name, value in change(dict(record.attributes)).items()
-                      if value is not None or name not in queue_attributes.defaults(self.engine.options)}
+        reserved = queue_attributes.defaults(self.engine.options)
+        attributes = {name: value for name, value in change(record.attributes | {SHARDS: record.shards}).items()
+                      if value is not None or name not in reserved}
+        shards = self._check_growth(record, attributes.pop(SHARDS, None))
         self._check(attributes)
-        changed = replace(record, attributes=attributes, written_at=self._after(record))
-        self._write(changed.attribute_headers(), changed.written_at)
-        return self.shown(attributes)
+        changed = replace(record, attributes=attributes, shards=shards, written_at=self._after(record))
+        headers = changed.attribute_headers()
+        if shards > record.shards:
+            self._begin(changed, record.shards)
+            headers |= changed.shard_headers(record.shards)
+        self._write(headers, changed.written_at)
+        return self.shown(changed)
+
+    def _check_growth(self, record: Record, shards: Any) -> int:
+        """How many shards the queue is to have; as many as now for None. Raises Invalid."""
+        if shards is None:
+            return record.shards
+        check_integer(SHARDS, shards, 1, max(record.shards, self.engine.options.max_shards))
+        if shards < record.shards:
+            raise Invalid(f'The queue has {record.shards} shards already, and can only get more.')
+        return shards
 
     def stats(self) -> Stats:
         """Counts, exact as far as listings are. Raises QueueNotFound, Unauthorized, Forbidden, Unavailable."""
@@ -318,9 +369,9 @@ class Queue:
         record = self.read_record()
         if record is not None:
             ended = {ENDED: f'{self.engine.clock():.5f}'}
-            rows = self.swift.listing(prefix=messages_container(self.name))
             # The account's listing may be late, so the record's own generation does not depend on it.
-            containers = {row['name'] for row in rows} | {messages_container(self.name, record.generation)}
+            containers = {messages_container(self.name, record.generation, shard) for shard in range(record.shards)}
+            containers |= set(self._containers(messages_container(self.name)))
             self.swift.at_most(lambda container: self.swift.post_container(container, ended), sorted(containers))
             if not self.swift.delete_container(queue_container(self.name), self._after(record)):
                 raise Unavailable('The queue was changed while it was deleted.')
@@ -338,10 +389,13 @@ class Queue:
 
     def source(self, record: Record, **options: Any) -> Source:
         """Where the queue's pages come from; ``options`` are more fields of the source."""
-        name, generation, engine = self.name, record.generation, self.engine
-        return Source(self.swift, messages_container(name, generation), claims_container(name, generation),
-                      engine.options.head_seconds, engine.options.gate_seconds, lambda: self.swift.cache.bell(name),
-                      engine.clock, engine.monotonic, **options)
+        engine = self.engine
+        return Source(self.shards(record), engine.options.head_seconds, engine.options.gate_seconds,
+                      lambda: self.swift.cache.bell(self.name), engine.clock, engine.monotonic, **options)
+
+    def shards(self, record: Record) -> Shards:
+        """The containers of the record's generation."""
+        return Shards(self.swift, self.name, record.generation, record.shards)
 
     def ring(self) -> None:
         """Tell whoever looks for messages of this queue, or waits for them, to look again."""
@@ -360,10 +414,9 @@ class Queue:
     def _new_generation(self) -> str:
         return f'{int(self.engine.clock() * 1000):011x}-{self.engine.token_bytes(4).hex()}'
 
-    def _begin(self, record: Record) -> None:
-        """The generation's containers, before the record says that they exist."""
-        self.swift.at_most(self.swift.put_container, [messages_container(self.name, record.generation),
-                                                      claims_container(self.name, record.generation)])
+    def _begin(self, record: Record, first: int = 0) -> None:
+        """The generation's containers, from that shard on, before the record says that they exist."""
+        self.swift.at_most(self.swift.put_container, self.shards(record).containers(first))
 
     def _after(self, record: Record) -> float:
         """An instant that Swift takes for later than the record, also if a faster clock wrote it."""
@@ -383,9 +436,9 @@ class Queue:
         for right in ('read', 'write'):
             self.swift.check_acl(right, attributes.get(f'_{right}_acl'))
 
-    def shown(self, attributes: dict[str, Any]) -> dict[str, Any]:
+    def shown(self, record: Record) -> dict[str, Any]:
         """The attributes as the caller may see them: only who may change a queue sees who else may use it."""
-        shown = queue_attributes.effective(attributes, self.engine.options)
+        shown = queue_attributes.effective(record.attributes, self.engine.options, record.shards)
         try:
             self.swift.authorize('PUT', self.name)
         except Forbidden:

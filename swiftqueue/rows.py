@@ -100,7 +100,7 @@ class Rows:
 
         Of any other nothing must come back: its queue was purged or deleted, and the rest is the janitor's.
         """
-        _, queue, generation = parse_container(container)
+        _, queue, generation, _ = parse_container(container)
         records = [parse_record({key.lower(): value for key, value in headers.items()})
                    for _, headers in self._heads(account, queue_container(queue))]
         generations = {record and record.generation for record in records}

@@ -7,12 +7,18 @@ from world import ACCOUNT, World
 
 from swiftqueue.janitor import queues_of
 
-DOORS = {'engine': EngineClient, 'messaging-v2': MessagingClient}
+DOORS = {'engine': (EngineClient, 1), 'messaging-v2': (MessagingClient, 1), '3 shards': (EngineClient, 3)}
+
+
+@pytest.fixture(params=DOORS)
+def setting(request):
+    """A client's class, and how many shards every queue has."""
+    return DOORS[request.param]
 
 
 @pytest.fixture
-def world():
-    world = World()
+def world(setting):
+    world = World(default_shards=setting[1])
     yield world
     world.swift.assert_no_leaks()
     nothing_is_left(world)
@@ -34,10 +40,10 @@ def nothing_is_left(world: World) -> None:
     assert world.swift.containers(ACCOUNT) == []
 
 
-@pytest.fixture(params=DOORS)
-def door(request, world):
+@pytest.fixture
+def door(setting, world):
     """The first proxy's client."""
-    return DOORS[request.param](world, 0)
+    return setting[0](world, 0)
 
 
 @pytest.fixture

@@ -69,15 +69,25 @@ def is_a_header(name, value):
 # -- names -----------------------------------------------------------------------------------------
 
 @examples(100)
-@given(queue_names, st.integers(0, 2 ** 40), st.integers(0, 99), message_ids, st.integers(1, 999_999_999))
+@given(queue_names, st.integers(0, 2 ** 40), st.integers(0, ids.SHARDS - 1), message_ids, st.integers(1, 999_999_999))
 def test_names_come_back(queue, generation, shard, message_id, delivery):
     generation = f'{generation:011x}-00000000'
-    assert parse_container(queue_container(queue)) == ('queue', queue, '')
-    assert parse_container(messages_container(queue, generation, shard)) == ('messages', queue, generation)
-    assert parse_container(claims_container(queue, generation, shard)) == ('claims', queue, generation)
+    assert parse_container(queue_container(queue)) == ('queue', queue, '', 0)
+    assert parse_container(messages_container(queue, generation, shard)) == ('messages', queue, generation, shard)
+    assert parse_container(claims_container(queue, generation, shard)) == ('claims', queue, generation, shard)
     assert parse_message(message_name(message_id)) == message_id
     assert parse_claim(claim_name(message_id, delivery)) == (message_id, delivery)
     assert ids.is_id(message_id)
+
+
+@examples(200)
+@given(message_ids, st.integers(0, ids.SHARDS - 1), st.integers(0, ids.SHARDS - 1))
+def test_an_id_is_the_same_in_every_shard_but_for_the_shard(message_id, first, second):
+    moved = ids.in_shard(message_id, first)
+    assert ids.is_id(moved) and ids.shard_of(moved) == first
+    assert ids.available_at(moved) == ids.available_at(message_id)
+    assert ids.in_shard(moved, second) == ids.in_shard(message_id, second)
+    assert ids.in_shard(moved, ids.shard_of(message_id)) == message_id
 
 
 @examples(100)

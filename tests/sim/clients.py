@@ -21,6 +21,7 @@ from .cloud import Cloud, Crashed
 JOBS, DEAD = 'jobs', 'dead'  # queues; not every simulation has the second one
 LONG = 100_000  # seconds: a ttl that nothing here outlives
 SHORT = 60
+PATCH = 'application/openstack-messaging-v2.0-json-patch'
 
 
 @dataclass
@@ -90,14 +91,15 @@ class Client:
 
     # -- one request --
 
-    def call(self, method: str, path: str, body: Any = None, **query: Any) -> Answer:
+    def call(self, method: str, path: str, body: Any = None, *, media_type: str = 'application/json',
+             **query: Any) -> Answer:
         processes = self.cloud.processes
         process = self.chance.choice(processes) if self.via is None else processes[self.via]
         self.cloud.trace(self.name, method, path, '->', process.name)
         sent = b'' if body is None else json.dumps(body).encode()
         try:
             status, headers, content = process.request(
-                method, f'/queues/{self.queue}{path}', urlencode(query), sent)
+                method, f'/queues/{self.queue}{path}', urlencode(query), sent, media_type)
         except Crashed:
             return Answer()
         if status >= 500 and status != 503:
@@ -339,6 +341,18 @@ def empty_sometimes(client: Client, times: int) -> None:
             client.empty(lambda: client.call('DELETE', ''))
             if client.likely(0.7):
                 client.call('PUT', '', {})
+
+
+def grow(client: Client, times: int) -> None:
+    """Give the queue more shards, again and again; a queue that was deleted and created meanwhile begins anew."""
+    shards = 2
+    for _ in range(times):
+        client.sleep(client.chance.uniform(1, 20))
+        shards += client.chance.randint(0, 3)
+        answer = client.call('PATCH', '', [{'op': 'replace', 'path': '/metadata/_shards', 'value': shards}],
+                             media_type=PATCH)
+        if answer.phase == 'ok' and answer.content['_shards'] < shards:
+            client.shared.trouble.append(f'{client.name} was told of {answer.content["_shards"]} shards, not {shards}')
 
 
 def clean(client: Client, every: float) -> None:

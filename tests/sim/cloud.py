@@ -178,13 +178,14 @@ class Process:
         start_response(*answered)
         return chunks
 
-    def request(self, method: str, path: str, query: str = '', body: bytes = b'') -> tuple[int, dict[str, str], bytes]:
+    def request(self, method: str, path: str, query: str = '', body: bytes = b'', media_type: str = 'application/json',
+                ) -> tuple[int, dict[str, str], bytes]:
         """What a client hears: status, headers in lower case, body. Raises Crashed."""
         heard: list[Any] = []
         chunks = self.filter({
             'REQUEST_METHOD': method, 'PATH_INFO': f'/v2{path}', 'QUERY_STRING': query, 'SCRIPT_NAME': '',
             'SERVER_NAME': 'cloud', 'SERVER_PORT': '80', 'SERVER_PROTOCOL': 'HTTP/1.1', 'wsgi.url_scheme': 'http',
-            'wsgi.input': BytesIO(body), 'CONTENT_LENGTH': str(len(body)), 'CONTENT_TYPE': 'application/json',
+            'wsgi.input': BytesIO(body), 'CONTENT_LENGTH': str(len(body)), 'CONTENT_TYPE': media_type,
             'REMOTE_USER': 'test', 'HTTP_CLIENT_ID': '3381af92-2b9e-11e3-b191-71861300734c',
             'swift.cache': Memcache(self)}, lambda *answer: heard.extend(answer))
         return int(heard[0][:3]), {name.lower(): value for name, value in heard[1]}, b''.join(chunks)

@@ -28,6 +28,8 @@ class Profile:
     troubles: tuple[str, ...] = ()
     janitor: bool = False
     purges: bool = False
+    shards: int = 1  # that a queue has at first, or some less
+    grows: bool = False  # the queue gets more of them meanwhile
 
     @property
     def stale_records(self) -> bool:
@@ -59,9 +61,14 @@ PROFILES = {profile.name: profile for profile in (
             forgetful=0.01, late=0.01, trouble=5, janitor=True, troubles=(
                 'crash', 'silent node', 'silent objects', 'silent containers', 'cache down', 'cache wiped',
                 'keys lost', 'cache split', 'pause')),
+    replace(CALM, name='shards', shards=3, janitor=True, refused=0.01, unanswered=0.01),
+    replace(CALM, name='growth', shards=2, grows=True, purges=True, janitor=True),
 )}
-# Runs only when asked for: replicas that miss a purge keep two generations alive for as long as they stay behind.
+# These run only when asked for. In the first one, replicas that miss a purge keep two generations alive for as long as
+# they stay behind.
 STALE_RECORDS = replace(PROFILES['purges'], name='stale records', trouble=10, troubles=('silent containers',))
+SHARDED_STORM = replace(PROFILES['storm'], name='sharded storm', shards=3, grows=True)
+EXTRA = {profile.name: profile for profile in (STALE_RECORDS, SHARDED_STORM)}
 
 
 def of_seed(seed: int) -> Profile:

@@ -19,7 +19,7 @@ warnings.filterwarnings('ignore', message='(?s).*Eventlet is deprecated')
 from sim import profiles  # noqa: E402
 from sim.simulation import Report, simulate  # noqa: E402
 
-PROFILES = {**profiles.PROFILES, profiles.STALE_RECORDS.name: profiles.STALE_RECORDS}
+PROFILES = {**profiles.PROFILES, **profiles.EXTRA}
 
 
 def main() -> int:

@@ -76,6 +76,8 @@ def _simulate(hub: Hub, seed: int, profile: Profile, traced: bool) -> Report:
     if not profile.purges and chance.random() < 0.2:
         shared.queues = (JOBS, DEAD)
         attributes = {'_max_claim_count': chance.randint(1, 3), '_dead_letter_queue': DEAD}
+    if profile.shards > 1:
+        attributes['_shards'] = chance.randint(1 if profile.grows else 2, profile.shards)
     first = Client(shared, 'first', seed)
     while first.call('PUT', '', attributes).phase != 'ok':
         first.sleep(1)
@@ -107,6 +109,8 @@ def _cast(shared: Shared, seed: int, profile: Profile, chance: random.Random) ->
         cast.append((clients.delete_some, client('deleter'), chance.randint(1, 4)))
     if profile.purges:
         cast.append((clients.empty_sometimes, client('purger'), chance.randint(1, 3)))
+    if profile.grows:
+        cast.append((clients.grow, client('operator'), chance.randint(1, 4)))
     if profile.janitor:
         cast.append((clients.clean, client('janitor'), 30))
     if profile.trouble:

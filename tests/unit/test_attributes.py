@@ -7,7 +7,7 @@ from swiftqueue.errors import Invalid
 from swiftqueue.limits import Options
 
 OPTIONS = Options(min_message_ttl=60, max_message_ttl=1000, max_message_delay=900,
-                  default_message_ttl=600, default_message_delay=5, max_messages_post_size=2000)
+                  default_message_ttl=600, default_message_delay=5, max_messages_post_size=2000, max_shards=32)
 
 RETRIES = {'retries_with_no_delay': 0, 'minimum_delay_retries': 1, 'minimum_delay': 5,
            'maximum_delay': 15, 'maximum_delay_retries': 3,
@@ -34,6 +34,7 @@ RESERVED = {
     '_read_acl': (['', 'other:bob', '*:bob,tenant:*', 'x' * 1024],
                   ['x' * 1025, 'a\r\nX-Evil: 1', 'a\x00', 7, ['a'], {'a': 1}]),
     '_write_acl': (['', 'other:bob'], ['x' * 1025, 'a\nb', False]),
+    '_shards': ([1, 2, 32], [0, -1, 33, '2', 2.0, True]),
     '_flavor': ([], ['gold', '', 7, {}]),
 }
 
@@ -94,6 +95,13 @@ def test_what_is_set_stands_beside_the_defaults():
     shown = effective(attributes, OPTIONS)
     assert (shown['colour'], shown['_default_message_ttl']) == ('red', 100)
     assert attributes == {'colour': 'red', '_default_message_ttl': 100}
+
+
+def test_more_than_one_shard_is_shown():
+    assert '_shards' not in effective({}, OPTIONS) | effective({}, OPTIONS, 1)
+    assert effective({}, OPTIONS, 2)['_shards'] == 2
+    assert effective({}, Options(default_shards=3))['_shards'] == 3
+    assert '_shards' not in effective({}, Options(default_shards=3), 1)
 
 
 def test_the_defaults_are_values_that_may_be_set():

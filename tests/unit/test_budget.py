@@ -170,5 +170,62 @@ def test_the_first_figures(world, spent, capsys):
         'claim the last one': '1 PUT', 'empty poll': 'none'}
 
 
+# -- four shards -----------------------------------------------------------------------------------
+
+@pytest.fixture
+def sharded():
+    world = World()
+    world.queue().create({'_shards': 4})
+    world.queue().record()
+    world.tick()
+    return world
+
+
+def spent_by(world, act):
+    with world.swift.recording() as calls:
+        act()
+    methods = [call.method for call in calls]
+    return {method: methods.count(method) for method in sorted(set(methods))}
+
+
+def test_what_four_shards_cost(sharded):
+    world = sharded
+    queue = world.queue
+    claims = []
+    assert spent_by(world, lambda: post(world, 20)) == {'PUT': 20}
+    assert spent_by(world, lambda: queue().messages.list(limit=20)) == {'GET': 8}
+    assert spent_by(world, lambda: queue().messages.list(limit=20, include_claimed=True)) == {'GET': 4}
+    assert spent_by(world, lambda: queue().stats()) == {'GET': 8}
+    assert spent_by(world, lambda: claims.append(queue().claims.create(10))) == {'GET': 8, 'PUT': 10}
+    assert spent_by(world, lambda: claims.append(queue().claims.create(5))) == {'PUT': 5}
+    world.tick()
+    held, = claims[:1]
+    assert spent_by(world, lambda: queue().claims.ack(held.messages[0].id, held.id)) == {'DELETE': 1, 'HEAD': 1}
+    assert spent_by(world, lambda: queue().claims.renew(held.id)) == {'GET': 1, 'PUT': 10}
+    assert spent_by(world, lambda: queue().messages.get([held.messages[1].id])) == {'GET': 2}
+    assert spent_by(world, lambda: queue().messages.delete([claims[1].messages[0].id])) == {'DELETE': 1, 'PUT': 1}
+    assert spent_by(world, lambda: queue().purge()) == {'HEAD': 1, 'POST': 1, 'PUT': 8}
+    world.tick()
+    assert spent_by(world, lambda: queue().delete()) == {'DELETE': 1, 'GET': 1, 'HEAD': 1, 'POST': 8}
+
+
+def test_polling_an_empty_queue_of_four_shards(sharded):
+    def poll():
+        for _ in range(19):
+            for _ in range(50):
+                assert sharded.queue().claims.create(1) is None
+            sharded.tick(0.1)
+    assert spent_by(sharded, poll) == {'GET': 4}
+
+
+def test_growth_costs_the_new_containers(world):
+    def grow(shards):
+        return lambda: world.queue().configure(lambda attributes: attributes | {'_shards': shards})
+    assert spent_by(world, grow(4)) == {'HEAD': 1, 'POST': 1, 'PUT': 6}
+    world.tick()
+    assert spent_by(world, grow(4)) == {'HEAD': 1, 'POST': 1}
+    assert spent_by(world, lambda: world.queue('new').create({'_shards': 4})) == {'HEAD': 2, 'PUT': 9}
+
+
 def cost(methods):
     return ' '.join(f'{count} {method}' for method, count in methods.items()) or 'none'

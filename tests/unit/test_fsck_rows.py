@@ -55,6 +55,7 @@ class Servers:
         self.objects = {}  # device: headers of a copy, a timestamp of a tombstone, or an error to raise
         self.content = CONTENT
         self.records = ['g1', 'g1', 'g1']
+        self.shards = [1, 1, 1]
         self.policy = '0'
         self.listed = {}  # device: headers of rows, by name
         self.silent = set()
@@ -76,7 +77,7 @@ class Servers:
             generation = self.records[node['index']]
             if generation is None:
                 raise ClientException('gone', http_status=404)
-            return HeaderKeyDict(Record(generation, 0, NOW, {}).headers())
+            return HeaderKeyDict(Record(generation, 0, NOW, {}, self.shards[node['index']]).headers())
         return HeaderKeyDict({'X-Backend-Storage-Policy-Index': self.policy})
 
     def get_container(self, node, partition, account, container, headers, limit, marker='', end_marker='~', prefix=''):
@@ -218,6 +219,17 @@ def test_what_is_kept_with_the_object_is_its_row(servers, repair):
 def test_only_the_generation_of_the_record_is_in_use(servers, repair, records, current):
     servers.records = records
     assert repair.is_current(*MESSAGE[:2]) is current
+
+
+@pytest.mark.parametrize('shards', [[4, 4, 4], [1, 4, 1]])  # a replica may have missed that the queue grew
+def test_a_message_of_another_shard_gets_its_row_too(servers, repair, devices, shards):
+    place = MESSAGE._replace(container=messages_container('jobs', 'g1', 3))
+    servers.shards = shards
+    assert repair.is_current(*place[:2])
+    partition, primaries = POLICIES.get_object_ring(0, None).get_nodes(*place)
+    servers.objects = {primaries[0]['device']: copy()}
+    assert repair.restore(place, 0) is Fate.RESTORED
+    assert repair.unlisted(*place[:2], [place.name]) == []
 
 
 @pytest.mark.parametrize('records', [['g1', 'g2', 'g1'], ['g1', 'g1', None]])

@@ -16,6 +16,7 @@ from swiftqueue.names import (
     message_name,
     messages_container,
 )
+from swiftqueue.shards import Shards
 
 ALL = {0, 1, 2}
 BUSY = 30
@@ -27,6 +28,7 @@ def world():
     queue = world.queue()
     queue.create()
     record = queue.record()
+    world.generation = record.generation
     world.messages = messages_container('jobs', record.generation)
     world.claims = claims_container('jobs', record.generation)
     yield world
@@ -41,7 +43,7 @@ def head():
 def source(world, seconds=1, proxy=0, app=None):
     swift = world.queue(proxy=proxy).swift
     swift.app = app or world.swift
-    return Source(swift, world.messages, world.claims, seconds, BUSY,
+    return Source(Shards(swift, 'jobs', world.generation, 1), seconds, BUSY,
                   lambda: swift.cache.bell('jobs'), world.clock, world.clock)
 
 
@@ -302,7 +304,7 @@ def test_more_claims_than_one_listing_holds_are_all_looked_at(world, monkeypatch
         for delivery in (1, 2, 3):
             put_claim(world, message_id, delivery, released=True)
     app = world.swift
-    swift = source(world).swift
+    swift = source(world).shards.swift
 
     def three_rows(environ, start_response):
         environ['QUERY_STRING'] = environ['QUERY_STRING'].replace('limit=10000', 'limit=3')
@@ -321,7 +323,7 @@ def test_a_claim_without_a_row_of_ours_counts_as_a_delivery(world):
         'PUT', f'/v1/{ACCOUNT}/{world.claims}/{claim_name(message_id, 1)}',
         {'X-Backend-Allow-Reserved-Names': 'true', 'Content-Type': 'application/json'}, b'{}')
     assert response.status_int == 201
-    swift = source(world).swift
+    swift = source(world).shards.swift
     assert claims_between(swift, world.claims, message_id, message_id) == {message_id: (1, None)}
 
 

@@ -6,7 +6,7 @@ import uuid
 import pytest
 from model_swift import Clock
 
-from swiftqueue.ids import TICKS, Ids, available_at, floor, is_id
+from swiftqueue.ids import TICKS, Ids, available_at, floor, in_shard, is_id, shard_of
 
 NOW = 1_800_000_000.0
 
@@ -23,7 +23,7 @@ def test_an_id_has_the_layout_of_a_uuid_of_version_7(clock, low):
     assert str(parsed) == text
     assert (parsed.version, parsed.variant) == (7, uuid.RFC_4122)
     assert parsed.int >> 80 == NOW * 1000  # 48 bits of milliseconds lead
-    assert parsed.int & (2 ** 62 - 1) == low
+    assert parsed.int & (2 ** 62 - 1) == low >> 6 << 6
 
 
 def test_ids_rise_while_the_clock_stands_still(clock):
@@ -31,6 +31,21 @@ def test_ids_rise_while_the_clock_stands_still(clock):
     made = [source.new() for _ in range(10_000)]  # more than the ticks of a millisecond
     assert made == sorted(set(made))
     assert available_at(made[-1]) - NOW == pytest.approx(10_000 / TICKS, rel=0, abs=2 / TICKS)
+
+
+def test_ids_rise_whatever_their_shards(clock):
+    source = Ids(clock)
+    shards = random.Random(1).choices(range(64), k=1000)
+    made = [source.new(shard=shard) for shard in shards]
+    assert made == sorted(set(made))
+    assert [shard_of(each) for each in made] == shards
+    assert all(is_id(each) for each in made)
+
+
+def test_an_id_in_another_shard_is_the_same_for_the_rest():
+    assert in_shard('01a3185c-5000-7abc-9def-0123456789ab', 0) == '01a3185c-5000-7abc-9def-012345678980'
+    assert in_shard('01a3185c-5000-7abc-9def-0123456789ab', 63) == '01a3185c-5000-7abc-9def-0123456789bf'
+    assert [shard_of(in_shard('01a3185c-5000-7abc-9def-012345678900', shard)) for shard in range(64)] == [*range(64)]
 
 
 def test_ids_rise_when_the_clock_is_set_back_a_little(clock):

@@ -38,6 +38,8 @@ OPTIONS = {
     'min_claim_grace': ([('0', 0), ('60', 60)], [*WORDS, '-1', BIG]),
     'max_claim_grace': ([('60', 60)], [*WORDS, '-1', BIG]),
     'default_claim_grace': ([('60', 60), ('43200', 43200)], [*WORDS, '-1', BIG]),
+    'default_shards': ([('1', 1), ('64', 64)], [*WORDS, '0', '65']),
+    'max_shards': ([('1', 1), ('64', 64)], [*WORDS, '0', '65']),
     'max_wait': ([('0', 0), ('60', 60)], [*WORDS, '-1', '61']),
     'max_waiters_per_worker': ([('0', 0), ('100000', 100000)], [*WORDS, '-1', '100001']),
     'max_waiters_per_account': ([('0', 0), ('100000', 100000)], [*WORDS, '-1', '100001']),
@@ -97,6 +99,12 @@ def test_options_that_contradict_each_other_are_both_named(low, high, text):
     with pytest.raises(OptionError) as refusal:
         Options.from_conf({low: text})
     assert repr(low) in str(refusal.value) and repr(high) in str(refusal.value)
+
+
+def test_a_queue_has_by_default_no_more_shards_than_it_may():
+    with pytest.raises(OptionError, match='default_shards.*max_shards'):
+        Options.from_conf({'default_shards': '5', 'max_shards': '4'})
+    assert Options.from_conf({'default_shards': '4', 'max_shards': '4'}).default_shards == 4
 
 
 def test_nothing_set_means_the_defaults_and_they_agree_with_each_other():

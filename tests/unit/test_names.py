@@ -14,7 +14,7 @@ from world import ACCOUNT, World
 
 import swiftqueue
 from swiftqueue.errors import TooLarge
-from swiftqueue.ids import floor
+from swiftqueue.ids import floor, in_shard
 from swiftqueue.limits import MAX_INLINE
 from swiftqueue.names import (
     ATTRIBUTES,
@@ -22,6 +22,7 @@ from swiftqueue.names import (
     GENERATION,
     KEPT_ROW,
     ROW,
+    SHARDS,
     ClaimState,
     Envelope,
     Record,
@@ -91,10 +92,10 @@ def test_our_names_are_what_swift_calls_reserved():
 
 
 @pytest.mark.parametrize('queue', ['jobs', 'a', '-', '...', 'x' * 64])
-def test_containers_tell_their_kind_queue_and_generation(queue):
-    assert parse_container(queue_container(queue)) == ('queue', queue, '')
-    assert parse_container(messages_container(queue, 'g-1', 12)) == ('messages', queue, 'g-1')
-    assert parse_container(claims_container(queue, 'g-1')) == ('claims', queue, 'g-1')
+def test_containers_tell_their_kind_queue_generation_and_shard(queue):
+    assert parse_container(queue_container(queue)) == ('queue', queue, '', 0)
+    assert parse_container(messages_container(queue, 'g-1', 12)) == ('messages', queue, 'g-1', 12)
+    assert parse_container(claims_container(queue, 'g-1')) == ('claims', queue, 'g-1', 0)
 
 
 @pytest.mark.parametrize('container', [
@@ -102,6 +103,8 @@ def test_containers_tell_their_kind_queue_and_generation(queue):
     '\x00queue\x00jobs\x00', '\x00versions\x00photos', '\x00messages\x00jobs',
     '\x00messages\x00jobs\x00', '\x00messages\x00jobs\x00g1', 'x\x00messages\x00jobs\x00g1\x000',
     'messages\x00jobs\x00g1\x000', '\x00messages\x00jobs\x00g1\x000\x00',
+    '\x00messages\x00jobs\x00g1\x00', '\x00messages\x00jobs\x00g1\x0064', '\x00messages\x00jobs\x00g1\x0001',
+    '\x00messages\x00jobs\x00g1\x00-1', '\x00messages\x00jobs\x00g1\x00\u0660',
     '\x00Claims\x00jobs\x00g1\x000', 'x\x00queue\x00jobs'])
 def test_a_container_of_somebody_else_is_known_as_foreign(container):
     assert parse_container(container) is None
@@ -259,6 +262,58 @@ def test_a_record_survives_in_headers(value):
     record = replace(RECORD, attributes={'value': value, '\r\n\x00\ud800': value})
     assert all(re.fullmatch('[ -~]*', line) for line in record.headers().values())
     assert parse_record(stored(record)) == record
+
+
+def merged(*written):
+    """What Swift keeps of headers that were written at different instants: of each, the last one."""
+    kept = {}
+    for _, headers in sorted(written, key=lambda each: each[0]):
+        kept |= {name.lower(): value for name, value in headers.items()}
+    return {name: value for name, value in kept.items() if value}
+
+
+@pytest.mark.parametrize('shards', [1, 2, 63, 64])
+def test_a_record_tells_its_shards(shards):
+    assert parse_record(stored(replace(RECORD, shards=shards))) == replace(RECORD, shards=shards)
+
+
+def test_shards_from_somewhere_else_are_passed_over():
+    for number in ('0', '65', '-1', '01', 'x', '', '2.5'):
+        assert parse_record(stored(RECORD) | {f'{SHARDS}{number}'.lower(): 'y'}).shards == 1
+
+
+def test_whatever_is_written_at_the_same_time_a_queue_never_gets_fewer_shards():
+    chance = random.Random(11)
+    for _ in range(500):
+        written, most, read = [(0, replace(RECORD, shards=2).headers())], 2, [1, 2]
+        for _ in range(chance.randint(1, 8)):
+            # Each change knows what one of the replicas knew at some time, and its clock may be wrong.
+            known = replace(RECORD, shards=chance.choice(read), written_at=chance.uniform(0, 9))
+            grown = replace(known, shards=chance.randint(known.shards, 64))
+            headers = chance.choice((
+                grown.attribute_headers() | grown.shard_headers(known.shards),
+                known.attribute_headers(), known.generation_headers()))
+            most = max(most, grown.shards if any(name.startswith(SHARDS) for name in headers) else 0)
+            written.append((known.written_at, headers))
+            read.append(parse_record(merged(*written)).shards)
+        assert read[-1] == most
+
+
+def test_a_queue_that_grew_step_by_step_has_few_headers():
+    record, headers = RECORD, stored(RECORD)
+    for shards in range(2, 65):
+        grown = replace(record, shards=shards)
+        headers = merged((0, headers), (1, grown.shard_headers(record.shards)))
+        record = parse_record(headers)
+        assert record.shards == shards
+    assert len(headers) == len(stored(RECORD)) + 1
+
+
+def test_a_message_from_elsewhere_fits_into_any_queue():
+    for shard in range(64):
+        message_id = in_shard(ID, shard)
+        assert replace(RECORD, shards=shard + 1).fit(message_id) == message_id
+        assert replace(RECORD, shards=max(1, shard)).fit(message_id) == in_shard(ID, 0)
 
 
 @pytest.mark.parametrize('headers', [{}, {'x-timestamp': '1'}, {(ATTRIBUTES + '0').lower(): 'x'}])

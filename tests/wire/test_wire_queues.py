@@ -90,6 +90,50 @@ TRANSCRIPTS = {
         ('PATCH /v2/queues/jobs', [{'op': 'add', 'path': '/metadata/a', 'value': 1}], 404,
          {'title': 'Not found', 'description': 'There is no queue jobs.'}, PATCH),
     ],
+    'a queue may have several shards': [
+        ('PUT /v2/queues/jobs', {'_shards': 4, 'colour': 'red'}, 201, None),
+        ('GET /v2/queues/jobs', None, 200, DEFAULTS | {'_shards': 4, 'colour': 'red'}),
+        ('PUT /v2/queues/jobs', {'_shards': 8}, 204, None),
+        ('GET /v2/queues?detailed=true', None, 200, {'links': [ANY], 'queues': [
+            {'name': 'jobs', 'href': ANY, 'metadata': DEFAULTS | {'_shards': 4, 'colour': 'red'}}]}),
+        ('GET /v2/queues?_shards=4', None, 200, {'links': [ANY], 'queues': [ANY]}),
+        ('POST /v2/queues/jobs/messages', {'messages': [{'body': number} for number in range(9)]}, 201, ANY),
+        ('GET /v2/queues/jobs/messages?echo=true&limit=2', None, 200, {
+            'messages': [ANY, ANY], 'links': [ANY]}),
+    ],
+    'a single shard is not spoken of': [
+        ('PUT /v2/queues/jobs', {'_shards': 1}, 201, None),
+        ('GET /v2/queues/jobs', None, 200, DEFAULTS),
+        ('PATCH /v2/queues/jobs', [{'op': 'replace', 'path': '/metadata/_shards', 'value': 1}], 200, DEFAULTS, PATCH),
+        ('PATCH /v2/queues/jobs', [{'op': 'remove', 'path': '/metadata/_shards'}], 200, DEFAULTS, PATCH),
+    ],
+    'shards can be added and not taken away': [
+        ('PUT /v2/queues/jobs', None, 201, None),
+        ('PATCH /v2/queues/jobs', [{'op': 'replace', 'path': '/metadata/_shards', 'value': 4}],
+         200, DEFAULTS | {'_shards': 4}, PATCH),
+        ('PATCH /v2/queues/jobs', [{'op': 'add', 'path': '/metadata/_shards', 'value': 6}],
+         200, DEFAULTS | {'_shards': 6}, PATCH),
+        ('PATCH /v2/queues/jobs', [{'op': 'replace', 'path': '/metadata/_shards', 'value': 5}], 400,
+         {'title': 'Invalid API request',
+          'description': 'The queue has 6 shards already, and can only get more.'}, PATCH),
+        ('PATCH /v2/queues/jobs', [{'op': 'remove', 'path': '/metadata/_shards'},
+                                   {'op': 'add', 'path': '/metadata/colour', 'value': 'red'}],
+         200, DEFAULTS | {'_shards': 6, 'colour': 'red'}, PATCH),
+        ('POST /v2/queues/jobs/purge', {}, 204, None),
+        ('GET /v2/queues/jobs', None, 200, DEFAULTS | {'_shards': 6, 'colour': 'red'}),
+        ('DELETE /v2/queues/jobs', None, 204, None),
+        ('PUT /v2/queues/jobs', None, 201, None),
+        ('GET /v2/queues/jobs', None, 200, DEFAULTS),
+    ],
+    **{f'{value!r} is no number of shards': [
+        ('PUT /v2/queues/jobs', {'_shards': value}, 400, {
+            'title': 'Invalid API request', 'description': '_shards must be an integer from 1 to 64.'}),
+        ('GET /v2/queues', None, 200, {'queues': [], 'links': []}),
+        ('PUT /v2/queues/jobs', None, 201, None),
+        ('PATCH /v2/queues/jobs', [{'op': 'add', 'path': '/metadata/_shards', 'value': value}], 400, {
+            'title': 'Invalid API request', 'description': '_shards must be an integer from 1 to 64.'}, PATCH),
+        ('GET /v2/queues/jobs', None, 200, DEFAULTS),
+    ] for value in (0, -1, 65, 2.5, 4.0, '4', True, [], {})},
     'statistics count what is there': [
         ('GET /v2/queues/jobs/stats', None, 200, {'messages': {'claimed': 0, 'free': 0, 'total': 0}}),
         ('POST /v2/queues/jobs/messages', {'messages': [{'body': 1}]}, 201,
@@ -191,6 +235,18 @@ def test_a_patch_of_another_type_is_not_understood(wire, media_type):
     wire.request('PUT /v2/queues/jobs')
     answer = wire.request('PATCH /v2/queues/jobs', [], headers={'Content-Type': media_type})
     assert (answer.status, answer.json['title']) == (415, 'Unsupported media type')
+
+
+def test_the_operator_says_how_many_shards_there_may_be(make_wire):
+    wire = make_wire(default_shards=2, max_shards=3)
+    assert wire.request('GET /v2/queues/jobs').json['_shards'] == 2
+    answer = wire.request('PUT /v2/queues/jobs', {'_shards': 4})
+    assert (answer.status, answer.json['description']) == (400, '_shards must be an integer from 1 to 3.')
+    assert wire.request('POST /v2/queues/jobs/messages', {'messages': [{'body': 1}]}).status == 201
+    assert wire.request('GET /v2/queues/jobs').json['_shards'] == 2
+    answer = wire.request('PATCH /v2/queues/jobs', [{'op': 'replace', 'path': '/metadata/_shards', 'value': 4}],
+                          headers=PATCH)
+    assert (answer.status, answer.json['description']) == (400, '_shards must be an integer from 1 to 3.')
 
 
 @pytest.mark.parametrize('query', ['limit=0', 'limit=21', 'limit=x', 'limit=1.5', 'limit=1_0', 'limit=1&limit=2',
