@@ -102,10 +102,12 @@ class Head:
     held: dict[str, Entry] = field(default_factory=dict)  # those before it that may become free
     looked_to: str = ''  # up to which id the part before the page was listed again
     looked_at: float = 0  # on the monotonic clock
+    rings: int = 0  # of this worker
 
     def ring(self) -> None:
         """This worker has put something into the queue that the page does not show."""
         self.bell = _RUNG
+        self.rings += 1
 
     def forget(self, message_id: str, now: float) -> None:
         """The message is gone: offer it no more, whatever a late listing says."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from hashlib import md5
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ from swiftqueue.names import (
     message_name,
     parse_envelope,
 )
+from swiftqueue.pages import Listed
 from swiftqueue.swift import LISTING_LIMIT, GenerationGone
 
 if TYPE_CHECKING:
@@ -155,11 +157,8 @@ class Messages:
         scan_from, asked, up_to = position.start, limit + len(position.seen), ''
         for _ in range(_SCAN):
             now = self.engine.clock()
-            page, complete = self._entries(record, scan_from, asked, now if not include_delayed else None,
-                                           with_claims=not include_claimed)
-            if include_claimed and any(now >= entry.keep_until for entry in page):
-                note_claims(page, self.queue.shards(record))  # a claim may keep a message beyond its ttl
-            for entry in page:
+            listed = self._page(record, scan_from, asked, include_delayed, include_claimed)
+            for entry in self._since(record, listed):
                 if len(found) == limit:
                     break
                 up_to = entry.id
@@ -173,12 +172,40 @@ class Messages:
                         found.append(entry)
             if len(found) == limit:
                 break
-            if complete:
+            if listed.complete:
                 up_to = ''  # the end of the queue
                 break
-            scan_from, asked = page[-1].id, min(2 * asked, _MOST_ROWS)
+            scan_from, asked = listed.entries[-1].id, min(2 * asked, _MOST_ROWS)
         messages = self.swift.at_most(lambda entry: self._complete(record, entry), found)
-        return Page([message for message in messages if message], str(position.after(done, now, up_to)))
+        return Page([message for message in messages if message],
+                    str(position.after(done, listed.listed_at, up_to)))
+
+    def _page(self, record: Record, after: str, limit: int, include_delayed: bool, include_claimed: bool) -> Listed:
+        """A page that this process may have listed a moment ago for somebody else."""
+        head = self.queue.head(record)
+
+        def listing() -> Listed:
+            now = self.engine.clock()
+            entries, complete = self._entries(record, after, limit, None if include_delayed else now,
+                                              with_claims=not include_claimed)
+            if include_claimed and any(now >= entry.keep_until for entry in entries):
+                note_claims(entries, self.queue.shards(record))  # a claim may keep a message beyond its ttl
+            return Listed(entries, complete, now)
+
+        key = (*self.queue.key, record.generation, record.shards, after, limit, include_delayed, include_claimed)
+        return self.engine.pages.get(key, lambda: (self.swift.cache.bell(self.queue.name), head.rings), listing)
+
+    def _since(self, record: Record, listed: Listed) -> Iterator[Entry]:
+        """The page's entries, with what this process did about them after it was listed."""
+        known = self.queue.head(record).known
+        for entry in listed.entries:
+            now = known.get(entry.id)
+            if now and now.seen_at >= listed.listed_at:
+                if now.gone:
+                    entry = replace(entry, envelope=None)
+                elif now.delivery >= entry.delivery:
+                    entry = replace(entry, delivery=now.delivery, claim=now.claim)
+            yield entry
 
     def _is_shown(self, entry: Entry, now: float, client_id: str | None, include_claimed: bool) -> bool:
         own = client_id is not None and entry.envelope.client_id == client_id

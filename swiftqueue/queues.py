@@ -36,6 +36,7 @@ from swiftqueue.names import (
     queue_container,
     to_json,
 )
+from swiftqueue.pages import Pages
 from swiftqueue.receipts import sign
 from swiftqueue.shards import Shards
 from swiftqueue.swift import LISTING_LIMIT, TICK, GenerationGone, Swift
@@ -72,6 +73,7 @@ class Engine:
         self.ids = Ids(clock, random_bits)
         self.sleep = sleep
         self.waiting = Waiting(self)
+        self.pages = Pages(options.head_seconds, monotonic)
         self.records: OrderedDict[tuple[str, str], _CachedRecord] = OrderedDict()
         self.reading: WeakValueDictionary[tuple[str, str], Semaphore] = WeakValueDictionary()
         self.heads: OrderedDict[tuple[str, str, str], Head] = OrderedDict()
