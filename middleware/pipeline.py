@@ -29,6 +29,12 @@ def encrypts(app: Callable) -> bool:
     return any(isinstance(each, Encrypter) and not each.disable_encryption for each in _chain(app))
 
 
+def final_app(app: Callable) -> Any:
+    """What is at the end of the pipeline: in a proxy, Swift's proxy-server."""
+    *_, last = _chain(app)
+    return last
+
+
 def _chain(app: Any) -> Iterator[Any]:
     """The app and all to the right of it; ``encryption`` alone is two of them."""
     while app is not None:

@@ -14,10 +14,11 @@ from swift.common.registry import register_swift_info
 
 from swiftqueue import __version__
 from swiftqueue.limits import Options
+from swiftqueue.object_servers import NewestHeaders
 from swiftqueue.queues import Engine
 
 from . import zaqar
-from .pipeline import check_place, encrypts
+from .pipeline import check_place, encrypts, final_app
 
 # What a client can make use of; how the service works inside is nobody's business.
 _PUBLIC = ('max_queues_per_page', 'max_messages_per_page', 'max_messages_per_claim_or_pop', 'max_queue_metadata',
@@ -62,9 +63,16 @@ def filter_factory(global_conf: dict[str, str], **local_conf: str) -> Callable[[
                         **{name: getattr(options, name) for name in _PUBLIC})
 
     def queue_filter(app: Callable) -> QueueFilter:
-        return QueueFilter(app, Engine(options, key, encrypted=encrypts(app)), logger)
+        engine = Engine(options, key, encrypted=encrypts(app), newest_headers=_newest_headers(app, options))
+        return QueueFilter(app, engine, logger)
 
     return queue_filter
+
+
+def _newest_headers(app: Callable, options: Options) -> NewestHeaders | None:
+    """For reading claims without a proxy-server in between; None where that is not possible or not wanted."""
+    object_ring = getattr(final_app(app), 'get_object_ring', None)
+    return NewestHeaders(object_ring) if object_ring and options.direct_reads else None
 
 
 def receipt_key(options: Options) -> bytes:

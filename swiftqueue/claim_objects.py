@@ -34,8 +34,7 @@ class ClaimObjects:
 
     def read(self, message_id: str, delivery: int) -> ClaimState | None:
         """The claim without its members; None if there is no such delivery. Raises Unavailable."""
-        response = self.queue.swift.get(self.container(message_id), claim_name(message_id, delivery), newest=True,
-                                        method='HEAD')
+        response = self.queue.swift.head_newest(self.container(message_id), claim_name(message_id, delivery))
         return response and _state(response)
 
     def read_whole(self, message_id: str, delivery: int) -> ClaimState | None:

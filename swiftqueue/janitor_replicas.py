@@ -7,7 +7,7 @@ rows of a batch go at once afterwards, with one request to each container replic
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+import math
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
@@ -16,16 +16,15 @@ from typing import Any, Protocol
 
 from eventlet import Timeout
 from swift.common import utils
-from swift.common.bufferedhttp import BufferedHTTPConnection, http_connect
+from swift.common.bufferedhttp import http_connect
 from swift.common.direct_client import direct_head_container, gen_headers
 from swift.common.exceptions import ClientException
 from swift.common.ring import Ring
 
 from swiftqueue.errors import Unavailable
+from swiftqueue.object_servers import Node, Servers
 
 _ANSWER_SECONDS = 20  # that a server may take
-
-Node = dict[str, Any]
 
 
 class Objects(Protocol):
@@ -75,9 +74,9 @@ class DirectReplicas:
         if None in policies or len(policies) > 1:
             raise Unavailable('The replicas of the container do not agree on its storage policy.')
         policy = policies.pop()
-        servers = _Servers({'X-Backend-Storage-Policy-Index': policy})
+        servers = Servers(_ANSWER_SECONDS, math.inf)
         try:
-            yield DirectObjects(account, container, self.object_ring(int(policy)), servers)
+            yield DirectObjects(account, container, self.object_ring(int(policy)), policy, servers)
         finally:
             servers.close()
 
@@ -127,11 +126,12 @@ def _mark_deleted(node: Node, partition: int, account: str, container: str, dele
 class DirectObjects:
     """:class:`Objects` of one container on real servers."""
 
-    def __init__(self, account: str, container: str, ring: Ring, servers: _Servers):
+    def __init__(self, account: str, container: str, ring: Ring, policy: str, servers: Servers):
         self.account = account
         self.container = container
         self.ring = ring
         self.servers = servers
+        self._headers = dict(gen_headers({'X-Backend-Storage-Policy-Index': policy}))
 
     def deleted_at(self, name: str) -> float:
         # An expired object looks deleted, with its own instant for that of the tombstone; this tells them apart.
@@ -143,50 +143,5 @@ class DirectObjects:
         return bool(self._ask('DELETE', name, {'X-Timestamp': utils.Timestamp(instant).internal}, {204, 404}))
 
     def _ask(self, method: str, name: str, headers: dict[str, str], wanted: set[int]) -> list[HTTPResponse]:
-        """What all primaries answer; nothing unless each answers with a status that is wanted."""
-        partition, nodes = self.ring.get_nodes(self.account, self.container, name)
-        if any(self.servers.failed(node) for node in nodes):
-            return []
-        path, answers = f'/{partition}/{self.account}/{self.container}/{name}', []
-        for node in nodes:
-            answer = self.servers.ask(node, method, path, headers)
-            if answer is None or answer.status not in wanted:
-                return []
-            answers.append(answer)
-        return answers
-
-
-class _Servers:
-    """Connections to object servers, used for one request after the other. What fails once is not asked again."""
-
-    def __init__(self, headers: dict[str, str]):
-        self._headers = dict(gen_headers(headers))
-        self._idle: dict[tuple[str, int], list[BufferedHTTPConnection]] = defaultdict(list)
-        self._failed: set[tuple[str, int, str]] = set()
-
-    def failed(self, node: Node) -> bool:
-        return (node['ip'], node['port'], node['device']) in self._failed
-
-    def ask(self, node: Node, method: str, path: str, headers: dict[str, str]) -> HTTPResponse | None:
-        """The answer, None if there is none or it is an error of the server or its device."""
-        address = node['ip'], node['port']
-        connection = self._idle[address].pop() if self._idle[address] else BufferedHTTPConnection(*address)
-        try:
-            with Timeout(_ANSWER_SECONDS):
-                connection.request(method, utils.quote(f'/{node["device"]}{path}'), headers=self._headers | headers)
-                response = connection.getresponse()
-                response.read()
-        except (OSError, HTTPException, Timeout):
-            connection.close()
-            response = None
-        else:
-            self._idle[address].append(connection)
-        if response is None or response.status >= 500:
-            self._failed.add((*address, node['device']))
-            return None
-        return response
-
-    def close(self) -> None:
-        for connections in self._idle.values():
-            for connection in connections:
-                connection.close()
+        return self.servers.ask_all(self.ring, method, self.account, self.container, name, self._headers | headers,
+                                    wanted)

@@ -95,6 +95,7 @@ class Options:
     gate_seconds: int = _option(30, _integer(5, 300))
     confirm_limit: float = _option(10.0, _seconds)
     subrequests: int = _option(10, _integer(1, 100))
+    direct_reads: bool = _option(True, _boolean)
     receipt_key: str = _option('', str)
     signed_url_key: str = _option('', str)
     message_delete_with_claim_id: bool = _option(False, _boolean)

@@ -62,7 +62,8 @@ class Engine:
                  monotonic: Callable[[], float] = time.monotonic,
                  sleep: Callable[[float], None] = eventlet.sleep,
                  random_bits: Callable[[int], int] = secrets.randbits,
-                 token_bytes: Callable[[int], bytes] = secrets.token_bytes):
+                 token_bytes: Callable[[int], bytes] = secrets.token_bytes,
+                 newest_headers: Callable[..., dict[str, str] | None] | None = None):
         self.options = options
         self.key = key  # signs receipts
         self.encrypted = encrypted  # objects are encrypted below us, so rows must not show bodies
@@ -70,6 +71,7 @@ class Engine:
         self.monotonic = monotonic
         self.token_bytes = token_bytes
         self.random_bits = random_bits
+        self.newest_headers = newest_headers  # see Swift.head_newest
         self.ids = Ids(clock, random_bits)
         self.sleep = sleep
         self.waiting = Waiting(self)

@@ -17,8 +17,10 @@ from typing import Any
 from urllib.parse import urlencode
 
 from eventlet import GreenPile, Timeout
+from swift.common.http import is_success
 from swift.common.swob import Request, str_to_wsgi
 from swift.common.wsgi import make_pre_authed_env
+from swift.proxy.controllers.base import get_container_info
 
 from swiftqueue.cache import Cache
 from swiftqueue.errors import Forbidden, Invalid, QueueError, QuotaExceeded, Unauthorized, Unavailable
@@ -65,13 +67,15 @@ class Swift:
 
     def __init__(self, app: Callable, environ: dict[str, Any], account: str, *,
                  logger: logging.Logger, clock: Callable[[], float] = time.time,
-                 at_once: int = 10, infocache: dict[str, Any] | None = None):
+                 at_once: int = 10, infocache: dict[str, Any] | None = None,
+                 newest_headers: Callable[..., dict[str, str] | None] | None = None):
         self.app = app
         self.environ = environ
         self.account = account
         self.logger = logger
         self.clock = clock
         self.at_once = at_once
+        self.newest_headers = newest_headers
         self.cache = Cache(environ.get('swift.cache'), account)
         self._base = _DEFAULTS | {key: environ[key] for key in _INHERITED if key in environ}
         # What Swift knows of accounts and containers, so that it need not ask memcached before each sub-request.
@@ -192,6 +196,20 @@ class Swift:
         _expect(response, 200)
         # No body means that a minority of the replicas has a newer tombstone: a delete that was not acknowledged.
         return response if response.body or method == 'HEAD' else None
+
+    def head_newest(self, container: str, name: str) -> Response | None:
+        """The object's headers on the newest of its replicas, None if there is none. Raises Unavailable.
+
+        Where this process can ask object servers itself, and all primaries have the object, they tell; else Swift does.
+        """
+        if self.newest_headers:
+            environ = self._base | {'PATH_INFO': str_to_wsgi(f'/v1/{self.account}/{container}'), 'SCRIPT_NAME': '',
+                                    'REQUEST_METHOD': 'HEAD', 'HTTP_X_BACKEND_ALLOW_RESERVED_NAMES': 'true'}
+            info = get_container_info(environ, self.app, swift_source='MQ')
+            if is_success(info['status']) and (headers := self.newest_headers(
+                    int(info['storage_policy']), self.account, container, name, self._base.get('swift.trans_id', ''))):
+                return Response(200, headers, b'')
+        return self.get(container, name, newest=True, method='HEAD')
 
     def create(self, container: str, name: str, content: bytes, headers: dict[str, str],
                timestamp: float) -> int:

@@ -6,7 +6,7 @@ import logging
 import random
 
 import eventlet
-from model_swift import ModelCache, ModelSwift
+from model_swift import ModelCache, ModelNewestHeaders, ModelSwift
 
 from swiftqueue.limits import Options
 from swiftqueue.queues import Account, Engine, Queue
@@ -17,9 +17,12 @@ KEY = b'a key that every proxy of the cloud knows'
 
 
 class World:
-    """``proxies`` engines over one Swift. Everything by chance comes from ``seed``."""
+    """``proxies`` engines over one Swift. Everything by chance comes from ``seed``.
 
-    def __init__(self, proxies: int = 2, seed: int = 0, cache: bool = True, **options):
+    ``direct``: they ask object servers themselves where they can.
+    """
+
+    def __init__(self, proxies: int = 2, seed: int = 0, cache: bool = True, direct: bool = False, **options):
         self.swift = ModelSwift(seed=seed)
         self.clock = self.swift.clock
         self.cache = ModelCache(self.clock) if cache else None
@@ -27,14 +30,15 @@ class World:
         self.options = Options(**options)
         self.engines = [
             Engine(self.options, KEY, clock=self.clock, monotonic=self.clock, sleep=self.sleep,
-                   random_bits=chance.getrandbits, token_bytes=chance.randbytes)
+                   random_bits=chance.getrandbits, token_bytes=chance.randbytes,
+                   newest_headers=ModelNewestHeaders(self.swift) if direct else None)
             for _ in range(proxies)]
 
     def queue(self, name: str = 'jobs', proxy: int = 0, account: str = ACCOUNT, **environ) -> Queue:
         """The queue as one request through that proxy sees it."""
         engine = self.engines[proxy]
         swift = Swift(self.swift, {'swift.cache': self.cache, **environ}, account,
-                      logger=logging.getLogger('swiftqueue'), clock=engine.clock)
+                      logger=logging.getLogger('swiftqueue'), clock=engine.clock, newest_headers=engine.newest_headers)
         return Account(engine, swift).queue(name)
 
     def tick(self, seconds: float = 0.001) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import eventlet
 from janitors import ModelReplicas
-from model_swift import Direct, ModelCache, ModelSwift
+from model_swift import Direct, ModelCache, ModelNewestHeaders, ModelSwift
 from swift.common.exceptions import MemcacheConnectionError
 
 from swiftqueue.errors import Unavailable
@@ -31,6 +31,7 @@ ACCOUNT = 'AUTH_test'
 KEY = b'a key that every proxy of the cloud knows'
 OPTIONS = Options(min_message_ttl=1, min_claim_ttl=1, min_claim_grace=0)
 AT_ALL = 0.5  # chance that a step takes any time; it is cheaper if it does not
+READS_DIRECTLY = 0.5  # chance that a process asks object servers itself
 JANITOR_DIES = 0.1  # chance that a pass of the janitor does not come to its end
 FREEZE = 0.001  # a frozen process that goes on at the very instant when it is to
 
@@ -124,7 +125,8 @@ class Process:
         self.cache = cloud.caches[0]
         chance = random.Random(cloud.chance.getrandbits(32))
         self.engine = Engine(OPTIONS, KEY, clock=self.clock, monotonic=lambda: cloud.hub.now,
-                             random_bits=chance.getrandbits, token_bytes=chance.randbytes)
+                             random_bits=chance.getrandbits, token_bytes=chance.randbytes,
+                             newest_headers=self.newest_headers if chance.random() < READS_DIRECTLY else None)
         self.direct = Direct(cloud.swift, self.clock, self.visit)
         self.filter = QueueFilter(self.swift, self.engine, cloud.logger)
 
@@ -177,6 +179,10 @@ class Process:
                          environ.get('HTTP_X_TIMESTAMP', ''))
         start_response(*answered)
         return chunks
+
+    def newest_headers(self, *asked: Any) -> dict[str, str] | None:
+        self.step()
+        return ModelNewestHeaders(self.cloud.swift, self.visit)(*asked)
 
     def request(self, method: str, path: str, query: str = '', body: bytes = b'', media_type: str = 'application/json',
                 ) -> tuple[int, dict[str, str], bytes]:

@@ -1,8 +1,8 @@
 """How the janitor asks object servers one by one: what it makes of answers, and what it leaves to Swift."""
 
-import eventlet
+import math
+
 import pytest
-from eventlet import wsgi
 from janitors import (
     HOUR,
     MINUTE,
@@ -18,14 +18,15 @@ from janitors import (
     sweep,
     swift_of,
 )
+from local_servers import Ring, servers, tell  # noqa: F401 (a fixture)
 from model_swift.objects import make_data_file
 from swift.common.utils import Timestamp
 from world import ACCOUNT
 
-from swiftqueue import janitor_replicas
 from swiftqueue.errors import Unavailable
-from swiftqueue.janitor_replicas import DirectObjects, DirectReplicas, _Servers
+from swiftqueue.janitor_replicas import DirectObjects, DirectReplicas
 from swiftqueue.names import claim_name, message_name, parse_container
+from swiftqueue.object_servers import Servers
 
 # -- what the janitor makes of them, on the model --------------------------------------------------
 
@@ -216,55 +217,14 @@ def test_an_object_server_that_missed_the_ack_is_overruled_by_the_newer_tombston
 
 # -- real requests ---------------------------------------------------------------------------------
 
-class Server:
-    """An object server on this machine: answers what it is told to, and knows what it was asked."""
-
-    def __init__(self, number):
-        self.answer, self.tombstone, self.asked, self.ports = 204, '', [], set()
-        self.socket = eventlet.listen(('127.0.0.1', 0))
-        self.node = {'ip': '127.0.0.1', 'port': self.socket.getsockname()[1], 'device': f'sd{number}'}
-        self.thread = eventlet.spawn(wsgi.server, self.socket, self, log_output=False)
-
-    def __call__(self, environ, start_response):
-        self.asked.append(environ)
-        self.ports.add(environ['REMOTE_PORT'])
-        if self.answer == 'late':
-            eventlet.sleep(5)
-        headers = [('X-Backend-Timestamp', self.tombstone)] if self.tombstone else []
-        start_response(f'{self.answer} ', headers)
-        return []
-
-
-class Ring:
-    def __init__(self, servers):
-        self.servers = servers
-
-    def get_nodes(self, *path):
-        return 7, [server.node for server in self.servers]
-
-
 @pytest.fixture
-def servers():
-    servers = [Server(number) for number in range(3)]
-    yield servers
-    for server in servers:
-        server.thread.kill()
-        server.socket.close()
-
-
-@pytest.fixture
-def objects(servers):
-    connections = _Servers({'X-Backend-Storage-Policy-Index': '3'})
-    yield DirectObjects('AUTH_test', '\x00claims', Ring(servers), connections)
+def objects(servers):  # noqa: F811
+    connections = Servers(0.2, math.inf)
+    yield DirectObjects('AUTH_test', '\x00claims', Ring(servers), '3', connections)
     connections.close()
 
 
-def tell(servers, *answers):
-    for server, answer in zip(servers, answers, strict=True):
-        server.answer = answer
-
-
-def test_a_delete_goes_to_every_server_with_one_instant_and_the_policy(servers, objects):
+def test_a_delete_goes_to_every_server_with_one_instant_and_the_policy(servers, objects):  # noqa: F811
     assert objects.delete('\x00a b', 1234.5)
     for server in servers:
         environ, = server.asked
@@ -275,7 +235,7 @@ def test_a_delete_goes_to_every_server_with_one_instant_and_the_policy(servers, 
         assert environ['HTTP_X_BACKEND_ALLOW_RESERVED_NAMES'] == 'true'
 
 
-def test_many_requests_share_a_connection(servers, objects):
+def test_many_requests_share_a_connection(servers, objects):  # noqa: F811
     assert all(objects.delete(f'\x00{number}', 1) for number in range(20))
     assert [len(server.asked) for server in servers] == [20, 20, 20]
     assert [len(server.ports) for server in servers] == [1, 1, 1]
@@ -284,22 +244,20 @@ def test_many_requests_share_a_connection(servers, objects):
 @pytest.mark.parametrize('answers, deleted', [
     ((204, 204, 204), True), ((204, 404, 204), True), ((404, 404, 404), True), ((409, 204, 204), False),
     ((204, 204, 507), False), ((204, 503, 204), False), ((202, 204, 204), False), ((204, 204, 412), False)])
-def test_only_what_every_server_has_deleted_is_deleted(servers, objects, answers, deleted):
+def test_only_what_every_server_has_deleted_is_deleted(servers, objects, answers, deleted):  # noqa: F811
     tell(servers, *answers)
     assert objects.delete('\x00a', 1) is deleted
 
 
-def test_a_server_that_is_not_there_or_too_slow_has_not_deleted(servers, objects, monkeypatch):
-    monkeypatch.setattr(janitor_replicas, '_ANSWER_SECONDS', 0.2)
+def test_a_server_that_is_not_there_or_too_slow_has_not_deleted(servers, objects):  # noqa: F811
     tell(servers, 204, 'late', 204)
     assert not objects.delete('\x00a', 1)
-    servers[2].thread.kill()
-    servers[2].socket.close()
-    other = DirectObjects('AUTH_test', '\x00claims', Ring(servers[::2]), objects.servers)
+    servers[2].stop()
+    other = DirectObjects('AUTH_test', '\x00claims', Ring(servers[::2]), '3', objects.servers)
     assert not other.delete('\x00b', 1)
 
 
-def test_what_has_failed_is_not_asked_again_and_what_has_refused_is(servers, objects):
+def test_what_has_failed_is_not_asked_again_and_what_has_refused_is(servers, objects):  # noqa: F811
     tell(servers, 409, 204, 204)
     assert not objects.delete('\x00a', 1)
     tell(servers, 204, 507, 204)
@@ -309,22 +267,23 @@ def test_what_has_failed_is_not_asked_again_and_what_has_refused_is(servers, obj
     assert [len(server.asked) for server in servers] == [2, 1, 0]
 
 
-def test_a_message_is_gone_since_its_newest_tombstone(servers, objects):
+def test_a_message_is_gone_since_its_newest_tombstone(servers, objects):  # noqa: F811
     tell(servers, 404, 404, 404)
-    servers[0].tombstone, servers[1].tombstone = '0000000100.00000', '0000000200.50000'
+    for server, tombstone in zip(servers, ('0000000100.00000', '0000000200.50000'), strict=False):
+        server.headers = {'X-Backend-Timestamp': tombstone}
     assert objects.deleted_at('\x00a') == 200.5
     assert {server.asked[0]['HTTP_X_BACKEND_OPEN_EXPIRED'] for server in servers} == {'true'}
 
 
 @pytest.mark.parametrize('answers', [(404, 404, 200), (200, 404, 404), (404, 507, 404)])
-def test_a_message_that_one_server_has_or_does_not_speak_of_is_not_gone(servers, objects, answers):
+def test_a_message_that_one_server_has_or_does_not_speak_of_is_not_gone(servers, objects, answers):  # noqa: F811
     tell(servers, *answers)
     for server in servers:
-        server.tombstone = '0000000100.00000'
+        server.headers = {'X-Backend-Timestamp': '0000000100.00000'}
     assert objects.deleted_at('\x00a') == 0
 
 
-def test_without_a_tombstone_nothing_says_that_a_message_is_gone(servers, objects):
+def test_without_a_tombstone_nothing_says_that_a_message_is_gone(servers, objects):  # noqa: F811
     tell(servers, 404, 404, 404)
     assert objects.deleted_at('\x00a') == 0
 

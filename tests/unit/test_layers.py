@@ -19,9 +19,9 @@ ENGINE = set(SOURCES) - DOORS - CLUSTER
 # Plain values and codecs: nothing in them needs Swift, a green thread or a request.
 PURE = {'swiftqueue.' + name for name in (
     'attributes', 'history', 'errors', 'ids', 'limits', 'markers', 'model', 'names', 'receipts')}
-# The janitor and fsck ask storage servers one by one.
-SPEAK_SWIFT = {'swiftqueue.swift', 'swiftqueue.cache', 'swiftqueue.rows', 'swiftqueue.fsck',
-               'swiftqueue.audit_watcher',
+# The janitor and fsck ask storage servers one by one, and so does who reads a claim.
+SPEAK_SWIFT = {'swiftqueue.swift', 'swiftqueue.cache', 'swiftqueue.object_servers', 'swiftqueue.rows',
+               'swiftqueue.fsck', 'swiftqueue.audit_watcher',
                *(name for name in ENGINE if name.startswith('swiftqueue.janitor'))}
 
 
