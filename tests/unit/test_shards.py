@@ -468,8 +468,8 @@ def test_a_message_posted_while_the_queue_is_made_anew_with_fewer_shards_gets_a_
 
     def anew():
         generation = queue.record().generation
-        world.tick()
         world.queue(proxy=1).delete()
+        world.tick()
         for name in world.swift.containers(ACCOUNT):
             if generation in name:
                 assert world.queue(proxy=1).swift.delete_container(name)
