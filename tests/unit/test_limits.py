@@ -49,6 +49,7 @@ OPTIONS = {
     'gate_seconds': ([('10', 10), ('300', 300)], [*WORDS, '4', '301']),
     'confirm_limit': ([('0', 0), ('0.5', 0.5), ('30', 30)], ['', 'x', '-1', 'nan', '1e9']),
     'subrequests': ([('1', 1), ('100', 100)], [*WORDS, '0', '101']),
+    'direct_reads': (SWITCH, NO_SWITCH),
     'receipt_key': ([('', ''), ('secret', 'secret'), ('  spaces  ', 'spaces')], []),
     'signed_url_key': ([('', ''), ('secret', 'secret')], []),
     'message_delete_with_claim_id': (SWITCH, NO_SWITCH),
