@@ -21,6 +21,7 @@ import requests
 
 from bench import chart, deep, operations, report, results, stage
 from bench import janitor as janitor_bench
+from bench import shards as shards_bench
 from bench.rounds import Setting
 from swiftqueue.cluster import ClusterError
 
@@ -50,6 +51,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         with _stage(arguments, say) as on:
             if arguments.deep:
                 return _finish(arguments, deep.run(on, arguments.rows, say))
+            if arguments.shards:
+                return _finish(arguments, shards_bench.run(on, say))
             if arguments.janitor:
                 return _finish(arguments, janitor_bench.run(on, arguments.acks, say))
             outcome = _compare(on, arguments, say)
@@ -89,6 +92,8 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument('--deep', action='store_true', help='instead: what a claim costs in long queues')
     parser.add_argument('--rows', type=int, default=100_000, metavar='N',
                         help='with --deep: messages of a long queue (default: %(default)s)')
+    parser.add_argument('--shards', action='store_true',
+                        help='instead: what the single writer of a container costs, and what shards change')
     parser.add_argument('--janitor', action='store_true', help='instead: how fast a janitor removes claims')
     parser.add_argument('--acks', type=int, default=600, metavar='N',
                         help='with --janitor: acked messages to clean up after (default: %(default)s)')
@@ -101,8 +106,8 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     arguments = parser.parse_args(argv)
     if arguments.quick:
         arguments.clients, arguments.sizes, arguments.rounds, arguments.seconds = [TARGET_CLIENTS], [256], 1, 1
-    if arguments.peer and (arguments.deep or arguments.janitor):
-        parser.error('--deep and --janitor need the databases of a cluster of their own')
+    if arguments.peer and (arguments.deep or arguments.janitor or arguments.shards):
+        parser.error('--deep, --janitor and --shards need a cluster of their own')
     return arguments
 
 
@@ -126,7 +131,8 @@ def _stage(arguments: argparse.Namespace, say: Callable[[str], None]) -> Iterato
     say('starting a cluster')
     with tempfile.TemporaryDirectory(prefix='swiftqueue-bench-') as folder:
         # What is to be measured there are the leavings that the daemons would remove meanwhile.
-        own = stage.own_cluster(Path(folder), arguments.proxies, daemons=not (arguments.deep or arguments.janitor),
+        daemons = not (arguments.deep or arguments.janitor or arguments.shards)
+        own = stage.own_cluster(Path(folder), arguments.proxies, daemons=daemons,
                                 **janitor_bench.CONFIGURATION if arguments.janitor else {})
         with own as on:
             yield on

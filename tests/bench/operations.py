@@ -24,12 +24,14 @@ CLIENT_ID = '3381af92-2b9e-11e3-b191-71861300734c'
 class Ground:
     """Where one setting (clients, size) is measured, and what lies ready there.
 
-    ``account`` is the path of the Swift account, '' if there is no raw Swift to compare with.
+    ``account`` is the path of the Swift account, '' if there is no raw Swift to compare with. ``shards`` are those of
+    its queues.
     """
 
     clients: int
     size: int
     account: str = ''
+    shards: int = 1
     name: str = field(default_factory=lambda: f'bench-{uuid.uuid4().hex[:8]}')
     objects: deque[str] = field(default_factory=deque)  # paths of those that were PUT with X-Delete-At
     waiting: int = 0  # messages in the queue to be claimed
@@ -203,7 +205,8 @@ QUEUES = ('work', 'list', 'held', 'empty')
 
 def create(ground: Ground, *kinds: str) -> Operation:
     for kind in kinds:
-        yield from ask('PUT', ground.queue(kind), 201, 204)
+        yield from ask('PUT', ground.queue(kind), 201, 204,
+                       body=json.dumps({'_shards': ground.shards}).encode() if ground.shards > 1 else b'')
     return None
 
 

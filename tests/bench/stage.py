@@ -51,12 +51,18 @@ class Stage:
     def cpu(self) -> Counter[str]:
         """CPU seconds spent so far: by the proxies, the storage servers, the daemons, the cache."""
         seconds: Counter[str] = Counter()
+        for name, spent in self.cpu_by_process().items():
+            kind = name.partition('-')[0]
+            seconds['storage' if kind in ('account', 'container', 'object') else kind] += spent
+        return seconds
+
+    def cpu_by_process(self) -> Counter[str]:
+        """CPU seconds spent so far by each process of the cluster."""
+        seconds: Counter[str] = Counter()
         for process in self.cluster.processes if self.cluster else []:
-            kind = process.name.partition('-')[0]
             # After the name, which may hold anything, come the state and then numbers.
             fields = Path(f'/proc/{process.pid}/stat').read_text().rpartition(')')[2].split()
-            seconds['storage' if kind in ('account', 'container', 'object') else kind] += (
-                int(fields[11]) + int(fields[12])) * TICK
+            seconds[process.name] = (int(fields[11]) + int(fields[12])) * TICK
         return seconds
 
     def requests(self, trace: str = '') -> tuple[Counter[str], Counter[str]]:
