@@ -171,7 +171,7 @@ class Sample:
     rate: float = 0  # messages per second
     operations: int = 0
     messages: int = 0
-    empty: int = 0  # operations that found no message
+    empty: int = 0  # operations that handled no message
     latencies: list[float] = field(default_factory=list)  # of operations
     client_cpu: float = 0  # seconds that this process computed
     failures: Counter[str] = field(default_factory=Counter)
