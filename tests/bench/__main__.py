@@ -192,7 +192,9 @@ def _tell(outcome: Outcome) -> None:
             for failure, times in row.failures.items():
                 print(f'  {row.name}: {times} times: {failure}')
             if row.empty > len(rows):
-                print(f'  {row.name}: {row.empty} times there was nothing')
+                print(f'  {row.name}: {row.empty} times there was nothing to do')
+            if row.in_vain:
+                print(f'  {row.name}: {row.in_vain} deliveries in vain: acks refused, or messages handled twice')
     if outcome.judged:
         print(f'\n{TARGET_CLIENTS} clients, the smallest bodies\n')
         print(report.text(report.targets(outcome.judged)))

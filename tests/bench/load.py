@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-TIMEOUT = 60  # seconds without any answer to any client
+TIMEOUT = 300  # seconds without any answer to any client; Zaqar takes a minute to delete a queue that is not empty
 MOST_FAILURES = 100  # after which a measurement ends
 
 
@@ -171,7 +171,7 @@ class Sample:
     rate: float = 0  # messages per second
     operations: int = 0
     messages: int = 0
-    empty: int = 0  # operations that found no message
+    empty: int = 0  # operations that handled no message
     latencies: list[float] = field(default_factory=list)  # of operations
     client_cpu: float = 0  # seconds that this process computed
     failures: Counter[str] = field(default_factory=Counter)

@@ -6,7 +6,7 @@ import json
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
@@ -35,6 +35,8 @@ class Ground:
     name: str = field(default_factory=lambda: f'bench-{uuid.uuid4().hex[:8]}')
     objects: deque[str] = field(default_factory=deque)  # paths of those that were PUT with X-Delete-At
     waiting: int = 0  # messages in the queue to be claimed
+    handled: set[str] = field(default_factory=set)  # ids of messages that were acked or popped
+    in_vain: int = 0  # deliveries whose acks were refused, or that had been handled already
     held: dict[int, str] = field(default_factory=dict)  # by client: the path of a claim to be renewed
     numbers: Any = field(default_factory=lambda: count(1))
 
@@ -48,6 +50,18 @@ class Ground:
 
     def container(self, kind: str = 'objects') -> str:
         return f'{self.account}/{self.name}-{kind}'
+
+    def handle(self, delivered: int, ids: Sequence[str]) -> int:
+        """Of the delivered messages these were acked or popped; how many had not been before.
+
+        A service may give one message to two clients, but that is the work of one.
+        """
+        before = len(self.handled)
+        self.handled.update(ids)
+        fresh = len(self.handled) - before
+        self.waiting -= fresh
+        self.in_vain += delivered - fresh
+        return fresh
 
     def messages(self, number: int) -> bytes:
         """The body of a post."""
@@ -136,7 +150,7 @@ def list_all(ground: Ground, client: Client) -> Operation:
 
 
 def claim(ground: Ground, client: Client, number: int = 1, kind: str = 'work') -> Operation:
-    """The claim's answer, None if there was nothing to claim."""
+    """The claim's answer. If there was nothing to claim, None, or from some services a claim of no messages."""
     answer = yield from ask('POST', f'{ground.queue(kind)}/claims?limit={number}', 201, 204, body=CLAIM)
     return answer if answer.status == 201 else None
 
@@ -144,10 +158,12 @@ def claim(ground: Ground, client: Client, number: int = 1, kind: str = 'work') -
 def claim_and_ack(ground: Ground, client: Client, number: int = 1) -> Operation:
     answer = yield from claim(ground, client, number)
     messages = answer.json()['messages'] if answer else []
-    ground.waiting -= len(messages)
+    acked = []
     for message in messages:
-        yield from ask('DELETE', message['href'], 204)
-    return len(messages)
+        # Refused is an ack of what another client has claimed meanwhile.
+        if (yield from ask('DELETE', message['href'], 204, 400, 403)).status == 204:
+            acked.append(message['id'])
+    return ground.handle(len(messages), acked)
 
 
 def claim_10_and_ack(ground: Ground, client: Client) -> Operation:
@@ -156,9 +172,8 @@ def claim_10_and_ack(ground: Ground, client: Client) -> Operation:
 
 def pop_10(ground: Ground, client: Client) -> Operation:
     answer = yield from ask('DELETE', f'{ground.queue()}/messages?pop=10', 200)
-    popped = len(answer.json()['messages'])
-    ground.waiting -= popped
-    return popped
+    popped = [message['id'] for message in answer.json()['messages']]
+    return ground.handle(len(popped), popped)
 
 
 def hold(ground: Ground, client: Client) -> Operation:
@@ -175,7 +190,9 @@ def renew(ground: Ground, client: Client) -> Operation:
 
 
 def empty_poll(ground: Ground, client: Client) -> Operation:
-    yield from ask('POST', f'{ground.queue("empty")}/claims?limit=10', 204, body=CLAIM)
+    answer = yield from claim(ground, client, 10, kind='empty')
+    if answer and answer.json()['messages']:
+        raise Unexpected('a message in a queue that nobody has posted to')
     return 1
 
 

@@ -27,8 +27,9 @@ class Row:
     requests: float  # Swift requests of the queue
     methods: dict[str, float]
     cpu: dict[str, float]  # by kind of process, the client's too
-    empty: int  # operations that found no message
+    empty: int  # operations that handled no message
     failures: dict[str, int]
+    in_vain: int = 0  # deliveries whose acks were refused, or that had been handled already
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,8 @@ def _row(setting: Setting, name: str) -> Row:
         methods={method: count / messages for method, count in sorted(requests.items())},
         cpu={kind: seconds / messages for kind, seconds in sorted(cpu.items())},
         empty=sum(each.sample.empty for each in taken),
-        failures=dict(sum((each.sample.failures for each in taken), Counter())))
+        failures=dict(sum((each.sample.failures for each in taken), Counter())),
+        in_vain=sum(each.in_vain for each in taken))
 
 
 def _rates(taken: Iterable[Taken]) -> list[float]:

@@ -23,6 +23,7 @@ class Taken:
     sample: Sample
     requests: Counter[str] = field(default_factory=Counter)
     cpu: Counter[str] = field(default_factory=Counter)
+    in_vain: int = 0  # deliveries whose acks were refused, or that had been handled already
 
 
 class Setting:
@@ -79,9 +80,10 @@ class Setting:
                 missing = [client for client in clients if client.number not in self.ground.held]
                 if missing:
                     self._succeed(repeat(missing, partial(measure.first, self.ground)))
-            requests, cpu = self.stage.requests()[0], self.stage.cpu()
+            requests, cpu, in_vain = self.stage.requests()[0], self.stage.cpu(), self.ground.in_vain
             sample = repeat(clients, partial(measure.operation, self.ground), seconds=seconds)
-            taken = Taken(sample, self.stage.requests()[0] - requests, self.stage.cpu() - cpu)
+            taken = Taken(sample, self.stage.requests()[0] - requests, self.stage.cpu() - cpu,
+                          self.ground.in_vain - in_vain)
         self.taken[measure.name].append(taken)
         return taken
 

@@ -1,5 +1,6 @@
 """What ``make bench`` makes of its measurements."""
 
+import json
 import math
 from collections import Counter
 from xml.etree import ElementTree
@@ -7,8 +8,8 @@ from xml.etree import ElementTree
 import pytest
 from bench import report
 from bench.chart import chart
-from bench.load import Answer, Sample, parse
-from bench.operations import GROUPS, MEASURES, Ground, chosen
+from bench.load import Answer, Sample, Unexpected, parse
+from bench.operations import GROUPS, MEASURES, Ground, chosen, claim_and_ack, empty_poll, pop_10
 from bench.results import FILTER_SHARE, TARGETS, Row, filter_share, judged, quantile, ratio, rows
 from bench.rounds import Setting, Taken
 from bench.stage import Stage
@@ -77,6 +78,43 @@ def test_a_chosen_measure_brings_the_raw_one_beside_it():
 def test_a_post_has_as_many_bodies_of_that_size_as_it_says():
     body = Ground(8, 300).messages(3)
     assert body.count(b'x' * 300) == 3 and body.count(b'x') == 900
+
+
+# -- services that give one message to two clients -------------------------------------------------
+
+def played(operation, *answers):
+    """What the operation returns when its requests are answered so."""
+    try:
+        next(operation)
+        for answer in answers:
+            operation.send(answer)
+    except StopIteration as end:
+        return end.value
+    raise AssertionError('it asks for more')
+
+
+def answered(status, *ids):
+    messages = [{'id': each, 'href': f'/v2/queues/q/messages/{each}?claim_id=c'} for each in ids]
+    return Answer(status, {}, json.dumps({'messages': messages}).encode())
+
+
+def test_a_message_that_two_clients_get_is_handled_once():
+    ground = Ground(2, 256, waiting=4)
+    done, refused = Answer(204, {}, b''), Answer(403, {}, b'{}')
+    assert played(claim_and_ack(ground, None, 3), answered(201, 'a', 'b', 'c'), done, refused, done) == 2
+    assert played(claim_and_ack(ground, None, 2), answered(201, 'a', 'b'), done, done) == 1
+    assert played(pop_10(ground, None), answered(200, 'c', 'd')) == 1
+    assert (ground.waiting, ground.in_vain) == (0, 3)
+
+
+@pytest.mark.parametrize('nothing', [Answer(204, {}, b''), answered(201)])
+def test_an_empty_claim_is_an_answer_to_an_empty_poll(nothing):
+    assert played(empty_poll(Ground(1, 256), None), nothing) == 1
+
+
+def test_a_message_out_of_nowhere_is_not():
+    with pytest.raises(Unexpected):
+        played(empty_poll(Ground(1, 256), None), answered(201, 'a'))
 
 
 # -- tables and chart ------------------------------------------------------------------------------
