@@ -141,7 +141,8 @@ class Envelope:
     """A message as stored: the object's content, and its row if it fits. ``delay`` is in the id's time too.
 
     ``claims_before`` is the number of its last claim in this queue before it was moved here; its deliveries count
-    from there.
+    from there. ``source`` is the queue from which it was moved as a dead letter, and ``deliveries_before`` the number
+    of its deliveries until then.
     """
 
     body: Any
@@ -152,6 +153,8 @@ class Envelope:
     client_id: str = ''
     attributes: dict[str, Any] = field(default_factory=dict)
     claims_before: int = 0
+    source: str = ''
+    deliveries_before: int = 0
     complete: bool = True  # False: a row whose body did not fit
 
     def content(self) -> bytes:
@@ -171,8 +174,9 @@ class Envelope:
                  'expires_at': self.expires_at, 'client_id': self.client_id}
         if self.attributes:
             value['attributes'] = self.attributes
-        if self.claims_before:
-            value['claims_before'] = self.claims_before
+        for name in ('claims_before', 'source', 'deliveries_before'):
+            if getattr(self, name):
+                value[name] = getattr(self, name)
         return value
 
 
@@ -181,7 +185,8 @@ def parse_envelope(value: dict[str, Any]) -> Envelope:
     return Envelope(
         body=value.get('body'), created_at=value['created_at'], ttl=value['ttl'],
         delay=value['delay'], expires_at=value['expires_at'], client_id=value['client_id'],
-        attributes=value.get('attributes', {}), claims_before=value.get('claims_before', 0), complete='body' in value)
+        attributes=value.get('attributes', {}), claims_before=value.get('claims_before', 0),
+        source=value.get('source', ''), deliveries_before=value.get('deliveries_before', 0), complete='body' in value)
 
 
 # -- the claim -------------------------------------------------------------------------------------
