@@ -3,11 +3,20 @@
 import pytest
 from clients import EngineClient, MessagingClient
 from janitors import DAY, janitor_of, swift_of
+from sqs_client import SqsJsonClient, SqsQueryClient
 from world import ACCOUNT, World
 
 from swiftqueue.janitor import queues_of
 
-DOORS = {'engine': EngineClient, 'messaging-v2': MessagingClient}
+DOORS = {'engine': EngineClient, 'messaging-v2': MessagingClient, 'sqs-json': SqsJsonClient,
+         'sqs-query': SqsQueryClient}
+
+
+def pytest_generate_tests(metafunc):
+    """A test runs through every door but those that its marker ``otherwise_in`` names, with the reason."""
+    if 'door' in metafunc.fixturenames:
+        others = {door for mark in metafunc.definition.iter_markers('otherwise_in') for door in mark.args}
+        metafunc.parametrize('door', [name for name in DOORS if name.partition('-')[0] not in others], indirect=True)
 
 
 @pytest.fixture
@@ -34,7 +43,7 @@ def nothing_is_left(world: World) -> None:
     assert world.swift.containers(ACCOUNT) == []
 
 
-@pytest.fixture(params=DOORS)
+@pytest.fixture
 def door(request, world):
     """The first proxy's client."""
     return DOORS[request.param](world, 0)
