@@ -24,6 +24,8 @@ FORM = 'application/x-www-form-urlencoded'
 _JSON = 'application/x-amz-json-1.0'
 _XMLNS = 'http://queue.amazonaws.com/doc/2012-11-05/'
 _MOST_FIELDS = 5000  # of a form: ten entries of ten attributes have some four hundred
+_MOST_QUOTES = 10000  # of JSON, around its strings
+_MOST_OUTSIDE = 65536  # bytes of JSON outside of its strings
 _DEPTH = 8  # parts of a form's field name
 _DIGITS = 19
 _BAD = re.compile('[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]')
@@ -58,6 +60,10 @@ class Json:
 
     def parameters(self, takes: Struct) -> dict[str, Any]:
         """Those that were given. Raises SqsError."""
+        # Of what is large only strings are allowed, or a parser would take many bytes for each one of the body.
+        plain = self.body.replace(b'\\\\', b'').replace(b'\\"', b'')
+        if plain.count(b'"') > _MOST_QUOTES or sum(map(len, plain.split(b'"')[::2])) > _MOST_OUTSIDE:
+            raise SqsError('Serialization', 'The request has too many parts.')
         try:
             value = parse_json(self.body or b'{}')
         except BadBody as error:

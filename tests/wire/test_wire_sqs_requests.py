@@ -300,7 +300,8 @@ def test_the_auth_filter_sees_nothing_of_the_client_but_the_signature():
     b'', b'{}', b'[]', b'null', b'7', b'"x"', b'{', b'\xff', b'{"QueueName": 7}', b'{"QueueName": ["x"]}',
     b'{"QueueName": "x", "Attributes": []}', b'{"QueueName": "x", "Attributes": {"a": {}}}', b'{"QueueName": NaN}',
     b'{"QueueName": "x", "tags": "y"}', b'[' * 5000, b'{"a":' * (MAX_DEPTH + 1) + b'1' + b'}' * (MAX_DEPTH + 1),
-    b'{"QueueName": ' + b'9' * 10000 + b'}', b'{"QueueName": null}', b'\xef\xbb\xbf{}'])
+    b'{"QueueName": ' + b'9' * 10000 + b'}', b'{"QueueName": null}', b'\xef\xbb\xbf{}',
+    b'{"AttributeNames": [' + b'"",' * 6000 + b'""]}', b'[' + b'[],' * 30000 + b'[]]', b' ' * 70000 + b'{}'])
 def test_json_that_is_none_is_refused(body):
     sqs = Service()
     with pytest.raises(aws.AwsError) as raised:
@@ -310,6 +311,14 @@ def test_json_that_is_none_is_refused(body):
         (400, 'com.amazon.coral.service#SerializationException'),
         (400, 'com.amazon.coral.service#MissingRequiredParameterException'))
     assert sqs.call('ListQueues') == {}
+
+
+def test_a_body_full_of_quotes_and_backslashes_is_no_trouble():
+    sqs = Service()
+    url = sqs.create()
+    body = '"\\"{[,' * 50000 + '\\'
+    sqs.send(url, body)
+    assert sqs.receive(url)[0]['Body'] == body
 
 
 @pytest.mark.parametrize('given', [{'MaxNumberOfMessages': '1'}, {'MaxNumberOfMessages': 1.5},
