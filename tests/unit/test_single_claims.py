@@ -3,7 +3,7 @@
 import pytest
 from world import World
 
-from swiftqueue.errors import Invalid, MessageNotFound, QueueNotFound, ReceiptInvalid, TooLarge
+from swiftqueue.errors import Invalid, MessageNotFound, QueueError, QueueNotFound, ReceiptInvalid, TooLarge
 from swiftqueue.model import NewMessage
 
 CLAIMS = '\x00claims\x00'
@@ -350,3 +350,70 @@ def test_queues_are_listed_by_prefix(world):
     assert ([info.name for info in page.items], page.marker) == (['b-1', 'b-2'], 'b-2')
     assert [info.name for info in account.queues('b-2', 2, prefix='b-', most=1000).items] == ['b-3']
     assert [info.name for info in account.queues(prefix='x', limit=2, most=2).items] == []
+
+
+# -- with any one sub-request failing --------------------------------------------------------------
+
+FAULTS = [{'status': 500}, {'status': 503}, {'status': 'timeout'}, {'status': ConnectionError('broke')},
+          {'status': 503, 'after_work': True}, {'status': 503, 'times': 100}]
+LEASE = 200  # seconds after which nobody holds anything any more
+
+
+def scenes(prepare, act):
+    """``act`` with the first, the second, ... of its sub-requests failing: the world and what came of it."""
+    for fault in FAULTS:
+        for skip in range(50):
+            world = World(seed=skip)
+            world.queue().create()
+            post(world, 'a', 'b')
+            prepared = prepare(world)
+            world.tick(3)  # what is known of the record is old
+            failing = world.swift.fail(lambda call: True, skip=skip, **fault)
+            try:
+                outcome = act(world, *prepared)
+            except QueueError as error:
+                outcome = error
+            world.swift.heal()
+            yield world, outcome
+            if not failing.hits:
+                assert skip > 1 and not isinstance(outcome, QueueError)
+                break
+        else:
+            raise AssertionError('it took more sub-requests than anything should')
+
+
+def all_left(world):
+    """Everything that can still be claimed, through the other proxy, once all leases are over."""
+    world.clock.advance(LEASE)
+    left = []
+    while claims := claim(world, proxy=1):
+        left += bodies(claims)
+        for each in claims:
+            assert ack(world, each, proxy=1)
+    return sorted(left)
+
+
+def test_a_claim_that_fails_half_way_loses_nothing():
+    for world, _ in scenes(lambda world: (), claim):
+        assert all_left(world) == ['a', 'b']
+
+
+@pytest.mark.parametrize('later', [0, 31])
+def test_an_ack_that_fails_half_way_is_not_taken_for_done(later):
+    def prepare(world):
+        one, _ = claim(world)
+        world.clock.advance(later)
+        return (one,)
+    for world, outcome in scenes(prepare, ack):
+        assert outcome is True or isinstance(outcome, QueueError), outcome
+        assert all_left(world) in ([['b']] if outcome is True else [['b'], ['a', 'b']])
+
+
+@pytest.mark.parametrize('ttl', [0, 60])
+def test_a_renewal_that_fails_half_way_loses_nothing(ttl):
+    for world, outcome in scenes(lambda world: claim(world)[:1], lambda world, one: renew(world, one, ttl)):
+        assert outcome is True or isinstance(outcome, QueueError), outcome
+        if outcome is True and ttl:
+            world.clock.advance(40)
+            assert bodies(claim(world, proxy=1)) == ['b']
+        assert all_left(world) == ['a', 'b'] or outcome is True and ttl
