@@ -33,7 +33,8 @@ class SingleClaims(Claims):
         self.queue.allow('write')
         options, attributes = self.engine.options, self.queue.record().attributes
         limit = min(check_integer('limit', limit, 1, 1000), options.max_messages_per_claim_or_pop)
-        ttl = attributes.get('_default_claim_ttl', options.default_claim_ttl) if ttl is None else ttl
+        if ttl is None:
+            ttl = min(attributes.get('_default_claim_ttl', options.default_claim_ttl), options.max_claim_ttl)
         check_integer('ttl', ttl, 0, options.max_claim_ttl)
         wait = min(attributes.get('_default_wait') or 0 if wait is None else wait, options.max_wait)
         return self.engine.waiting.take(

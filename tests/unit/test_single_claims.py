@@ -1,5 +1,7 @@
 """Claims of one message each: a receipt per delivery, a ttl of 0, an ack after the end."""
 
+from dataclasses import replace
+
 import pytest
 from world import World
 
@@ -110,11 +112,14 @@ def test_ttl_and_wait_are_the_queues_unless_said_otherwise():
     assert one.ttl == 7
 
 
-def test_the_operator_may_allow_less_at_once():
+def test_the_operator_may_allow_less_than_the_queue_says():
     world = World(max_messages_per_claim_or_pop=2)
-    world.queue().create()
+    world.queue().create({'_default_claim_ttl': 43200})
     post(world, 'a', 'b', 'c')
     assert bodies(claim(world, limit=10)) == ['a', 'b']
+    world.engines[0].options = replace(world.options, max_claim_ttl=600)
+    one, = world.queue().single_claims.create_each(1)
+    assert one.ttl == 600
 
 
 @pytest.mark.parametrize('limit, ttl', [(0, 30), (1, -1), (1, 43201), (1, True), ('1', 30)])
