@@ -28,6 +28,7 @@ class Profile:
     troubles: tuple[str, ...] = ()
     janitor: bool = False
     purges: bool = False
+    singly: bool = False  # whether half of the workers claim each message by itself
 
     @property
     def stale_records(self) -> bool:
@@ -59,6 +60,9 @@ PROFILES = {profile.name: profile for profile in (
             forgetful=0.01, late=0.01, trouble=5, janitor=True, troubles=(
                 'crash', 'silent node', 'silent objects', 'silent containers', 'cache down', 'cache wiped',
                 'keys lost', 'cache split', 'pause')),
+    replace(CALM, name='singly', singly=True, refused=0.01, unanswered=0.01, slow=0.01, trouble=8, troubles=('crash',),
+            janitor=True),
+    replace(CALM, name='singly, far skew', singly=True, exclusive=False, skews=(0, -30, 30), late=0.01, janitor=True),
 )}
 # Runs only when asked for: replicas that miss a purge keep two generations alive for as long as they stay behind.
 STALE_RECORDS = replace(PROFILES['purges'], name='stale records', trouble=10, troubles=('silent containers',))

@@ -14,6 +14,7 @@ from sim.simulation import simulate
 from swiftqueue.cache import Cache
 from swiftqueue.claims import Claims
 from swiftqueue.history import check, parse
+from swiftqueue.single_claims import SingleClaims
 from swiftqueue.swift import Swift
 
 RUN = Path(__file__).with_name('run.py')
@@ -78,4 +79,13 @@ def test_whoever_takes_202_for_success_is_told_of_renewals_that_were_not_stored(
 def test_without_the_fence_a_receipt_is_good_after_a_later_delivery(monkeypatch):
     monkeypatch.setattr(Claims, '_supersede', lambda *args: True)
     report = first_failure(PROFILES['far skew'], 40)
+    assert report.verdict.stale_acks
+
+
+def test_an_ack_that_does_not_look_takes_the_message_from_whoever_has_it_now(monkeypatch):
+    def careless(self, record, receipt):
+        self.queue.messages.remove(record, receipt.message_id)
+        return True
+    monkeypatch.setattr(SingleClaims, '_ack_one', careless)
+    report = first_failure(PROFILES['singly'], 40)
     assert report.verdict.stale_acks
