@@ -29,6 +29,7 @@ _MOST_OUTSIDE = 65536  # bytes of JSON outside of its strings
 _DEPTH = 8  # parts of a form's field name
 _DIGITS = 19
 _BAD = re.compile('[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]')
+_IN_QUERY = {'QueueDoesNotExist': 'The specified queue does not exist for this wsdl version.'}
 _QUOTED = {'"': '&quot;', '\r': '&#xD;'}  # clients compare the MD5 of what their parser makes of it
 
 Written = tuple[int, dict[str, str], bytes]
@@ -194,7 +195,7 @@ class Query:
         if error.name == 'UnknownOperation':
             return kind.status, self._headers(request_id), b'<UnknownOperationException/>\n'
         content = _element('Error', _element('Type', kind.fault) + _element('Code', kind.code)
-                           + _element('Message', _text(str(error))) + '<Detail/>')
+                           + _element('Message', _text(_IN_QUERY.get(error.name, str(error)))) + '<Detail/>')
         return kind.status, self._headers(request_id), _document(
             'ErrorResponse', content + _element('RequestId', _text(request_id)))
 

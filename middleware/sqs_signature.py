@@ -19,7 +19,7 @@ from urllib.parse import parse_qs
 from swift.common.middleware.s3api.s3request import SigCheckerV4, SigV4Mixin
 from swift.common.middleware.s3api.s3response import ErrorResponse
 from swift.common.swob import Request as SwobRequest
-from swift.common.swob import str_to_wsgi, wsgi_to_str
+from swift.common.swob import str_to_wsgi
 
 from .frontend import Request
 from .sqs_errors import SqsError
@@ -133,11 +133,13 @@ def read(request: Request, settings: Settings, key: str, clock: Callable[[], flo
                                                 f'{credential["region"]}.')
     try:
         signed = _Signed(request.environ, credential)
+        if signed.access_key != credential['access_key']:
+            raise SqsError('IncompleteSignature', 'A request is signed in a header or in its URL, not in both.')
         _check_form(request, signed)
         _check_time(signed, clock())
         body = request.body(settings.max_body)
         signed.headers['X-Amz-Content-SHA256'] = hashlib.sha256(body).hexdigest()
-        ours = SignedRequest(request, body, wsgi_to_str(signed.access_key), credential['region'], settings)
+        ours = SignedRequest(request, body, signed.access_key, credential['region'], settings)
         return ours.environ(signed, key)
     except (ErrorResponse, UnicodeError):
         raise SqsError('IncompleteSignature', 'The signature of the request is not complete.') from None

@@ -135,16 +135,23 @@ def test_a_result(action, result, document, inside):
 
 
 def test_an_error():
-    error = SqsError('QueueDoesNotExist', 'There is no <queue>.')
+    error = SqsError('InvalidBatchEntryId', 'There is no <entry>.')
     status, headers, body = json_of('x', b'').error(error, 'tx')
-    assert (status, json.loads(body)) == (400, {'__type': 'com.amazonaws.sqs#QueueDoesNotExist',
-                                                'message': 'There is no <queue>.'})
-    assert headers['x-amzn-query-error'] == 'AWS.SimpleQueueService.NonExistentQueue;Sender'
+    assert (status, json.loads(body)) == (400, {'__type': 'com.amazonaws.sqs#InvalidBatchEntryId',
+                                                'message': 'There is no <entry>.'})
+    assert headers['x-amzn-query-error'] == 'AWS.SimpleQueueService.InvalidBatchEntryId;Sender'
     status, headers, body = query_of('').error(error, 'tx')
     assert (status, body) == (400, (
         b'<?xml version="1.0"?>\n<ErrorResponse xmlns="http://queue.amazonaws.com/doc/2012-11-05/"><Error>'
-        b'<Type>Sender</Type><Code>AWS.SimpleQueueService.NonExistentQueue</Code>'
-        b'<Message>There is no &lt;queue&gt;.</Message><Detail/></Error><RequestId>tx</RequestId></ErrorResponse>\n'))
+        b'<Type>Sender</Type><Code>AWS.SimpleQueueService.InvalidBatchEntryId</Code>'
+        b'<Message>There is no &lt;entry&gt;.</Message><Detail/></Error><RequestId>tx</RequestId></ErrorResponse>\n'))
+
+
+def test_a_queue_that_is_none_has_other_words_in_a_query():
+    error = translated(errors.QueueNotFound('x'))
+    assert json.loads(json_of('x', b'').error(error, 'tx')[2])['message'] == 'The specified queue does not exist.'
+    assert b'<Message>The specified queue does not exist for this wsdl version.</Message>' \
+        in query_of('').error(error, 'tx')[2]
 
 
 @pytest.mark.parametrize('text, cleaned', [

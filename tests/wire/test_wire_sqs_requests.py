@@ -38,6 +38,7 @@ def code_of(answer):
     ({'secret': 'wrong'}, *MISMATCH), ({'secret': ''}, *MISMATCH),
     ({'key': 'test:nobody'}, 403, 'InvalidClientTokenId'), ({'key': 'AKIAIOSFODNN7'}, 403, 'InvalidClientTokenId'),
     ({'key': 'test:nobody', 'secret': ''}, 403, 'InvalidClientTokenId'),
+    ({'key': 't\xc3\xa9st:\xe2\x82\xac'}, 403, 'InvalidClientTokenId'), ({'key': '\xff'}, 403, 'IncompleteSignature'),
     ({'at': time.time() - 1000}, 403, 'RequestExpired'), ({'at': time.time() + 1000}, 403, 'RequestExpired'),
     ({'key': ''}, 403, 'IncompleteSignature'),
     ({'key': 'x' * 300}, 403, 'IncompleteSignature'), ({'region': ''}, 403, 'IncompleteSignature'),
@@ -208,6 +209,14 @@ def test_a_signed_url_that_is_no_good(signing, status, code):
     with pytest.raises(aws.AwsError) as raised:
         Service('query').client.get('ListQueues', {}, **signing)
     assert (raised.value.status, raised.value.code) == (status, code)
+
+
+def test_a_request_signed_twice_is_refused():
+    sqs = Service('query')
+    body = b'Action=ListQueues'
+    query = '?' + aws.urlencode(aws.query_signed('POST', '/', {}, body))
+    headers = aws.header_signed('POST', '/', {}, FORM, body, key='other:stranger')
+    assert code_of(post(sqs, headers, body, '/', query)) == (403, 'IncompleteSignature')
 
 
 def test_a_url_can_sign_a_post_with_its_body():
