@@ -75,8 +75,7 @@ class Page:
 class QueueInfo:
     """A queue and its attributes.
 
-    The instants are those of its creation, or of its last purge; of its last change; and of its last purge, 0 if
-    there was none.
+    The instants are those of its creation, its last change, and its last purge, 0 if there was none.
     """
 
     name: str

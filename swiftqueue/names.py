@@ -250,13 +250,15 @@ class Record:
     Messages posted before ``purged_at`` in any other generation are dead; later ones came through a proxy that had
     not heard of the change, and belong to this generation. It is 0 until the first purge: a queue that was created
     twice, by two proxies or because its record could not be seen, keeps all that was posted. ``written_at`` is the
-    record's own timestamp, which the next change has to pass, whatever the clock of its proxy says.
+    record's own timestamp, which the next change has to pass, whatever the clock of its proxy says. ``created_at`` is
+    0 where it is that of the generation.
     """
 
     generation: str
     purged_at: float
     written_at: float
     attributes: dict[str, Any]
+    created_at: float = 0
 
     @property
     def begun_at(self) -> float:
@@ -270,6 +272,8 @@ class Record:
     def generation_headers(self) -> dict[str, str]:
         """Those for a purge. Swift keeps the later of each header, so a purge and a change of attributes can meet."""
         value = {'generation': self.generation, 'purged_at': self.purged_at}
+        if self.created_at:
+            value['created_at'] = self.created_at
         return {GENERATION: to_json(value).decode('ascii'), WRITTEN: f'{self.written_at:.5f}'}
 
     def attribute_headers(self) -> dict[str, str]:
@@ -292,4 +296,4 @@ def parse_record(headers: dict[str, str]) -> Record | None:
     text = ''.join(headers.get(f'{ATTRIBUTES}{number}'.lower(), '') for number in range(_LINES))
     return Record(generation=value['generation'], purged_at=value['purged_at'],
                   written_at=float(headers[WRITTEN.lower()]),
-                  attributes=json.loads(zlib.decompress(decode_text(text))))
+                  attributes=json.loads(zlib.decompress(decode_text(text))), created_at=value.get('created_at', 0))

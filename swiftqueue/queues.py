@@ -284,8 +284,8 @@ class Queue:
         record = self.read_record()
         if record is None:
             raise QueueNotFound(f'There is no queue {self.name}.')
-        return QueueInfo(self.name, self.shown(record.attributes), record.begun_at, record.written_at,
-                         record.purged_at)
+        return QueueInfo(self.name, self.shown(record.attributes), record.created_at or record.begun_at,
+                         record.written_at, record.purged_at)
 
     def configure(self, change: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any]:
         """Store what ``change`` makes of the attributes (those set, without defaults).
@@ -315,7 +315,7 @@ class Queue:
         if record is None:
             raise QueueNotFound(f'There is no queue {self.name}.')
         fresh = replace(record, generation=self._new_generation(), purged_at=self.engine.clock(),
-                        written_at=self._after(record))
+                        written_at=self._after(record), created_at=record.created_at or record.begun_at)
         self._begin(fresh)
         self._write(fresh.generation_headers(), fresh.written_at)
         self.ring()

@@ -341,7 +341,8 @@ def test_a_description_tells_when(world):
     assert changed.changed_at == pytest.approx(world.clock(), abs=0.01)
     world.clock.advance(100)
     world.queue().purge()
-    assert world.queue().describe().purged_at == pytest.approx(world.clock(), abs=0.01)
+    purged = world.queue().describe()
+    assert (purged.created_at, purged.purged_at) == (created.created_at, pytest.approx(world.clock(), abs=0.01))
     with pytest.raises(QueueNotFound):
         world.queue('none').describe()
 
