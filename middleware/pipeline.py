@@ -1,4 +1,4 @@
-"""Where in the proxy's pipeline the queue filter may stand.
+"""Where in the proxy's pipeline the filters may stand. Of ``queue``:
 
 ======================================  =========================  ==================================================
 filter                                  has to be                  because otherwise
@@ -7,6 +7,14 @@ gatekeeper                              left                       a client's ow
 cache                                   left                       proxies could not tell each other of claims
 authentication                          left                       nobody would know who asks
 keymaster and encryption                right                      messages would be stored in plain text
+======================================  =========================  ==================================================
+
+And of ``sqsapi``:
+
+======================================  =========================  ==================================================
+s3api                                   right                      it would take every signed request for its own
+authentication                          right                      nobody would check the signature
+queue                                   right                      nobody would serve the request
 ======================================  =========================  ==================================================
 """
 
@@ -20,6 +28,7 @@ from swift.common.middleware.crypto.encrypter import Encrypter
 from swift.common.middleware.crypto.keymaster import BaseKeyMaster
 from swift.common.middleware.gatekeeper import GatekeeperMiddleware
 from swift.common.middleware.memcache import MemcacheMiddleware
+from swift.common.middleware.s3api.s3api import S3ApiMiddleware
 
 _CRYPTO = (BaseKeyMaster, Decrypter, Encrypter)
 
@@ -58,9 +67,21 @@ def check_place(pipeline: list[Any], ours: Any, *, anonymous: bool) -> None:
             raise _misplaced(f'has to be right of {name}')
 
 
+def check_place_of_sqs(pipeline: list[Any], ours: Any) -> None:
+    """Raises ValueError, which stops the proxy, if the filter ``ours`` cannot work at its place."""
+    at = next(number for number, each in enumerate(pipeline) if each is ours)
+    left, right = pipeline[:at], pipeline[at + 1:]
+    if any(isinstance(each, S3ApiMiddleware) for each in left):
+        raise _misplaced('has to be left of s3api', 'sqsapi')
+    if not any(_authenticates(each) for each in right):
+        raise _misplaced('needs an auth filter on its right', 'sqsapi')
+    if not any(getattr(each, 'serves_sqs', False) for each in right):
+        raise _misplaced('needs the filter queue on its right', 'sqsapi')
+
+
 def _authenticates(filter_: Any) -> bool:
     return callable(getattr(filter_, 'authorize', None))
 
 
-def _misplaced(what: str) -> ValueError:
-    return ValueError(f'swiftqueue: check the order of the pipeline: the filter queue {what}.')
+def _misplaced(what: str, which: str = 'queue') -> ValueError:
+    return ValueError(f'swiftqueue: check the order of the pipeline: the filter {which} {what}.')

@@ -17,7 +17,7 @@ from swiftqueue.limits import Options
 from swiftqueue.object_servers import NewestHeaders
 from swiftqueue.queues import Engine
 
-from . import zaqar
+from . import sqs_door, zaqar
 from .pipeline import check_place, encrypts, final_app
 
 # What a client can make use of; how the service works inside is nobody's business.
@@ -27,15 +27,20 @@ _PUBLIC = ('max_queues_per_page', 'max_messages_per_page', 'max_messages_per_cla
 
 
 class QueueFilter:
-    """Answers ``/`` and ``/v2``, and lets all else pass untouched."""
+    """Answers ``/`` and ``/v2``, and what the filter ``sqsapi`` has claimed; lets all else pass untouched."""
+
+    serves_sqs = True
 
     def __init__(self, app: Callable, engine: Engine, logger: Any):
         self.app = app
         self.engine = engine
         self.door = zaqar.door(app, engine, logger)
+        self.sqs = sqs_door.Door(app, engine, logger)
         self._pipeline_of_proxy: list[Any] | None = None
 
     def __call__(self, environ: dict[str, Any], start_response: Callable) -> Iterable[bytes]:
+        if sqs_door.SIGNED in environ:
+            return self.sqs(environ, start_response)
         path = environ.get('PATH_INFO', '')
         if path in ('/', '/v2') or path.startswith('/v2/'):
             environ['swift.leave_relative_location'] = True

@@ -63,6 +63,23 @@ def _unknown_flavor(name: str, value: Any, options: Options) -> None:
     raise Invalid(f'There is no flavor {value!r}.')
 
 
+def _tags(name: str, value: Any, options: Options) -> None:
+    if not isinstance(value, dict) or not all(isinstance(each, str) for each in value.values()):
+        raise Invalid(f'{name} must be an object of strings.')
+
+
+def _policy(name: str, value: Any, options: Options) -> None:
+    if not isinstance(value, dict):
+        raise Invalid(f'{name} must be an object.')
+
+
+def _dead_letters_from(name: str, value: Any, options: Options) -> None:
+    if not isinstance(value, list):
+        raise Invalid(f'{name} must be a list of queues.')
+    for queue in value:
+        _queue_name(name, queue, options)
+
+
 _CHECKS: dict[str, Callable[[str, Any, Options], None]] = {
     '_max_messages_post_size': _integer(1, 'max_messages_post_size'),
     '_default_message_ttl': _integer('min_message_ttl', 'max_message_ttl'),
@@ -76,6 +93,12 @@ _CHECKS: dict[str, Callable[[str, Any, Options], None]] = {
     '_write_acl': _acl,
     '_flavor': _unknown_flavor,
     SHARDS: _integer(1, 'max_shards'),
+    '_max_message_size': _integer(1, 'max_message_size'),
+    '_default_claim_ttl': _integer(0, 'max_claim_ttl'),
+    '_default_wait': _integer(0, 60),
+    '_dead_letters_from': _dead_letters_from,
+    '_tags': _tags,
+    '_policy': _policy,
 }
 
 
@@ -103,6 +126,12 @@ def effective(attributes: dict[str, Any], options: Options, shards: int | None =
     for name, default in defaults(options).items():
         filled[name] = filled.get(name) or default
     return filled
+
+
+def max_message_size(attributes: dict[str, Any], options: Options) -> int:
+    """The most bytes of one message in a queue with these attributes."""
+    return (attributes.get('_max_message_size') or attributes.get('_max_messages_post_size')
+            or options.max_messages_post_size)
 
 
 def check(attributes: dict[str, Any], queue: str, options: Options, *, encrypted: bool) -> None:

@@ -58,8 +58,8 @@ if TYPE_CHECKING:
 _POP_TTL = 60  # seconds after which a message comes back whose pop, or whose move to the dead letters, died half-way
 _PASS_OVER = 1  # seconds for which a worker leaves a message alone that it did not get
 _MOST_BURIED = 100  # dead messages that one claimer moves before it makes do with what it has
-_NEWS = 10  # seconds after which every proxy has heard of a new generation
-_ROUNDS = 10  # tries with other messages before a claimer is told that nothing could be claimed
+NEWS = 10  # seconds after which every proxy has heard of a new generation
+ROUNDS = 10  # tries with other messages before a claimer is told that nothing could be claimed
 
 
 @dataclass
@@ -141,7 +141,7 @@ class Claims:
 
     def _create(self, record: Record, limit: int, ttl: int, grace: int) -> Claim | None:
         failure = None
-        for _ in range(_ROUNDS):
+        for _ in range(ROUNDS):
             attempts = self._admitted(record, limit, ttl + grace)
             if not attempts:
                 break
@@ -425,7 +425,7 @@ class Claims:
                 if last and last.live(self.engine.clock()):
                     raise MessageClaimed('Another claim holds the message.')
                 raise ReceiptInvalid('The claim does not hold this message, or holds it no longer.')
-        if ids.available_at(message_id) < record.begun_at + _NEWS:
+        if ids.available_at(message_id) < record.begun_at + NEWS:
             # It may have been claimed in the generation before, from where the janitor moves it here. Its tombstone
             # is newer than what is moved.
             for each in record.called(message_id):

@@ -183,11 +183,17 @@ def _say_ready(spec: Spec, data: Path, urls: list[str]) -> None:
 
 def _first_steps(url: str, auth: bool) -> str:
     """Lines for a POSIX shell, each complete in itself."""
-    token, credentials = '', 'X-Project-Id: demo'
+    token, credentials, amazon = '', 'X-Project-Id: demo', ''
     if auth:
         token = ("  TOKEN=$(curl -sSfi -H 'X-Auth-User: test:tester' -H 'X-Auth-Key: testing' "
                  "$URL/auth/v1.0 | sed -n 's/^X-Auth-Token: *//p' | tr -d '\\r')\n")
         credentials = 'X-Auth-Token: $TOKEN'
+        amazon = f"""
+For clients of Amazon SQS and S3, such as the AWS CLI and boto3:
+
+  export AWS_ENDPOINT_URL={url} AWS_DEFAULT_REGION=us-east-1
+  export AWS_ACCESS_KEY_ID=test:tester AWS_SECRET_ACCESS_KEY=testing
+"""
     return f"""
 First steps, line by line, in another shell:
 
@@ -199,7 +205,7 @@ First steps, line by line, in another shell:
   q $URL/v2/queues/jobs/messages -d '{{"messages": [{{"body": "hello", "ttl": 300}}]}}'
   CLAIM=$(q $URL/v2/queues/jobs/claims -d '{{"ttl": 300, "grace": 60}}'); echo "$CLAIM"
   q -X DELETE "$URL$(echo "$CLAIM" | sed -n 's/.*"href": *"\\([^"]*\\)".*/\\1/p')"
-
+{amazon}
 Ctrl-C stops it; the data stays."""
 
 

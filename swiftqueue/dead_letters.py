@@ -54,7 +54,8 @@ def _move(queue: Queue, record: Record, message_id: str, envelope: Envelope) -> 
     now, ttl = queue.engine.clock(), record.attributes.get('_dead_letter_queue_messages_ttl')
     if ttl:
         envelope = replace(envelope, ttl=ttl, expires_at=now + ttl)
-    envelope = replace(envelope, expires_at=max(envelope.expires_at, last.keep_until, now + 1))
+    envelope = replace(envelope, expires_at=max(envelope.expires_at, last.keep_until, now + 1), source=queue.name,
+                       deliveries_before=envelope.deliveries_before + record.attributes['_max_claim_count'])
     target = queue.account.queue(record.attributes['_dead_letter_queue'])
     try:
         target.record()

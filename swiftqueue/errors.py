@@ -50,7 +50,11 @@ class Invalid(QueueError):
 
 
 class TooLarge(Invalid):
-    """More bytes than a limit allows."""
+    """More bytes than a limit allows, which is ``most`` where that is known."""
+
+    def __init__(self, what: str, most: int = 0):
+        super().__init__(what)
+        self.most = most
 
 
 class QuotaExceeded(QueueError):

@@ -19,7 +19,7 @@ FALSE = ('false', '0', 'no', 'off', 'f', 'n')
 # Swift refuses header lines over 8192 bytes, and such a row would never arrive.
 MAX_INLINE = 7500
 
-_QUEUE = re.compile(r'[A-Za-z0-9_.-]{1,64}')
+_QUEUE = re.compile(r'[A-Za-z0-9_.-]{1,80}')
 
 
 class OptionError(ValueError):
@@ -74,6 +74,7 @@ class Options:
     max_messages_per_claim_or_pop: int = _option(20, _integer(1, 100))
     max_queue_metadata: int = _option(65536, _integer(1024, 65536))
     max_messages_post_size: int = _option(262144, _integer(1024, 64 * 2 ** 20))
+    max_message_size: int = _option(1048576, _integer(1024, 2 ** 20))
     min_message_ttl: int = _option(60, _integer(1, _BIG))
     max_message_ttl: int = _option(1209600, _integer(1, _BIG))
     default_message_ttl: int = _option(3600, _integer(1, _BIG))
@@ -136,9 +137,9 @@ class Options:
 
 
 def check_queue_name(name: str) -> str:
-    """The name itself. Raises :class:`Invalid` unless it is 1 to 64 of letters, digits, ``_``, ``-``, ``.``."""
+    """The name itself. Raises :class:`Invalid` unless it is 1 to 80 of letters, digits, ``_``, ``-``, ``.``."""
     if not isinstance(name, str) or not _QUEUE.fullmatch(name) or name in ('.', '..'):
-        raise Invalid('Queue names are 1 to 64 letters, digits, underscores, dashes and dots.')
+        raise Invalid('Queue names are 1 to 80 letters, digits, underscores, dashes and dots.')
     return name
 
 
@@ -152,4 +153,4 @@ def check_integer(what: str, value: Any, least: int, most: int) -> int:
 def check_size(what: str, size: int, most: int) -> None:
     """Raises :class:`TooLarge` if ``size`` bytes are more than ``most``."""
     if size > most:
-        raise TooLarge(f'{what} is larger than {most} bytes.')
+        raise TooLarge(f'{what} is larger than {most} bytes.', most)

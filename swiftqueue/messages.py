@@ -14,6 +14,7 @@ from hashlib import md5
 from typing import TYPE_CHECKING, Any
 
 from swiftqueue import ids
+from swiftqueue.attributes import max_message_size
 from swiftqueue.claim_objects import ClaimObjects
 from swiftqueue.errors import Invalid, MessageClaimed, QueueError
 from swiftqueue.head import CLOCK_SKEW, Entry, available, claims_between, note_claims, read_row
@@ -58,9 +59,9 @@ class Messages:
     def post(self, messages: list[NewMessage], client_id: str = '', *, size: int = 0) -> list[Posted]:
         """Store the messages; what became of each, in their order.
 
-        ``size`` is that of the whole batch in bytes, held against the queue's limit. A delayed message's ttl
-        starts when it becomes available. Raises Invalid, TooLarge, QueueNotFound, Unauthorized, Forbidden,
-        Unavailable, before anything is stored.
+        ``size`` is that of the whole batch in bytes, held against the queue's limit; a message that is larger than
+        the queue's limit for one fails by itself. A delayed message's ttl starts when it becomes available. Raises
+        Invalid, TooLarge, QueueNotFound, Unauthorized, Forbidden, Unavailable, before anything is stored.
         """
         self.queue.allow('write')
         record = self.queue.record()
@@ -74,7 +75,7 @@ class Messages:
                    attributes.get('_max_messages_post_size') or options.max_messages_post_size)
         # In turn from a shard by chance, so that no rhythm of two queues or posters fills some shards more than others.
         first = self.engine.random_bits(32) if record.shards > 1 else 0
-        batch = [self._new(message, attributes, client_id, (first + number) % record.shards)
+        batch = [(*self._new(message, attributes, client_id, (first + number) % record.shards), message.size)
                  for number, message in enumerate(messages)]
         posted = self.swift.at_most(lambda new: self._post(record, *new), batch)
         if any(one.error is None for one in posted):
@@ -96,12 +97,13 @@ class Messages:
             body=message.body, created_at=available_at - delay, ttl=ttl, delay=delay,
             expires_at=available_at + ttl, client_id=client_id, attributes=message.attributes or {})
 
-    def _post(self, record: Record, message_id: str, envelope: Envelope) -> Posted:
+    def _post(self, record: Record, message_id: str, envelope: Envelope, size: int) -> Posted:
         def store(record: Record) -> None:
             nonlocal message_id
             message_id = record.fit(message_id)  # the queue may be another one by now
             self.store(record, message_id, envelope, envelope.created_at)
         try:
+            check_size('The message', size, max_message_size(record.attributes, self.engine.options))
             self.queue.with_generation(store, record=record)
         except QueueError as error:
             return Posted(message_id, error)
@@ -253,7 +255,8 @@ class Messages:
             created_at=envelope.created_at, available_at=ids.available_at(message_id),
             expires_at=envelope.expires_at, client_id=envelope.client_id, attributes=envelope.attributes,
             claim_id=self.queue.sign(claim.claim) if live and claim.claim else None,
-            deliveries=max(0, deliveries - envelope.claims_before))
+            deliveries=max(0, deliveries - envelope.claims_before), source=envelope.source,
+            deliveries_before=envelope.deliveries_before)
 
     def get(self, message_ids: list[str]) -> list[Message]:
         """Those of the messages that are there, in the order asked for.

@@ -8,17 +8,25 @@ from typing import Any
 
 @dataclass(frozen=True)
 class NewMessage:
-    """A message to post. ``ttl`` and ``delay`` of None take the queue's defaults."""
+    """A message to post. ``ttl`` and ``delay`` of None take the queue's defaults.
+
+    ``size`` is what its door counts, in bytes, to be held against the queue's limit for one message.
+    """
 
     body: Any
     ttl: int | None = None
     delay: int | None = None
     attributes: dict[str, Any] | None = None
+    size: int = 0
 
 
 @dataclass(frozen=True)
 class Message:
-    """A message as a reader or a claimer sees it."""
+    """A message as a reader or a claimer sees it.
+
+    ``source`` is the queue from which it was moved as a dead letter, ``deliveries_before`` how often it had been
+    delivered until then.
+    """
 
     id: str
     body: Any
@@ -31,6 +39,8 @@ class Message:
     attributes: dict[str, Any] = field(default_factory=dict)
     claim_id: str | None = None  # of the claim that holds it now
     deliveries: int = 0
+    source: str = ''
+    deliveries_before: int = 0
 
 
 @dataclass(frozen=True)
@@ -63,10 +73,16 @@ class Page:
 
 @dataclass(frozen=True)
 class QueueInfo:
-    """A queue and the attributes set on it."""
+    """A queue and its attributes.
+
+    The instants are those of its creation, its last change, and its last purge, 0 if there was none.
+    """
 
     name: str
     attributes: dict[str, Any]
+    created_at: float = 0
+    changed_at: float = 0
+    purged_at: float = 0
 
 
 @dataclass(frozen=True)

@@ -145,7 +145,8 @@ class Envelope:
     """A message as stored: the object's content, and its row if it fits. ``delay`` is in the id's time too.
 
     ``claims_before`` is the number of its last claim in this queue before it was moved here; its deliveries count
-    from there.
+    from there. ``source`` is the queue from which it was moved as a dead letter, and ``deliveries_before`` the number
+    of its deliveries until then.
     """
 
     body: Any
@@ -156,6 +157,8 @@ class Envelope:
     client_id: str = ''
     attributes: dict[str, Any] = field(default_factory=dict)
     claims_before: int = 0
+    source: str = ''
+    deliveries_before: int = 0
     complete: bool = True  # False: a row whose body did not fit
 
     def content(self) -> bytes:
@@ -175,8 +178,9 @@ class Envelope:
                  'expires_at': self.expires_at, 'client_id': self.client_id}
         if self.attributes:
             value['attributes'] = self.attributes
-        if self.claims_before:
-            value['claims_before'] = self.claims_before
+        for name in ('claims_before', 'source', 'deliveries_before'):
+            if getattr(self, name):
+                value[name] = getattr(self, name)
         return value
 
 
@@ -185,7 +189,8 @@ def parse_envelope(value: dict[str, Any]) -> Envelope:
     return Envelope(
         body=value.get('body'), created_at=value['created_at'], ttl=value['ttl'],
         delay=value['delay'], expires_at=value['expires_at'], client_id=value['client_id'],
-        attributes=value.get('attributes', {}), claims_before=value.get('claims_before', 0), complete='body' in value)
+        attributes=value.get('attributes', {}), claims_before=value.get('claims_before', 0),
+        source=value.get('source', ''), deliveries_before=value.get('deliveries_before', 0), complete='body' in value)
 
 
 # -- the claim -------------------------------------------------------------------------------------
@@ -249,7 +254,8 @@ class Record:
     Messages posted before ``purged_at`` in any other generation are dead; later ones came through a proxy that had
     not heard of the change, and belong to this generation. It is 0 until the first purge: a queue that was created
     twice, by two proxies or because its record could not be seen, keeps all that was posted. ``written_at`` is the
-    record's own timestamp, which the next change has to pass, whatever the clock of its proxy says.
+    record's own timestamp, which the next change has to pass, whatever the clock of its proxy says. ``created_at`` is
+    0 where it is that of the generation.
 
     ``shards`` only ever grows. So each number has a header of its own, and the largest there is counts: Swift keeps the
     later of each header, so nothing that is written at the same time can make it less.
@@ -260,6 +266,7 @@ class Record:
     written_at: float
     attributes: dict[str, Any]
     shards: int = 1
+    created_at: float = 0
 
     @property
     def begun_at(self) -> float:
@@ -285,6 +292,8 @@ class Record:
     def generation_headers(self) -> dict[str, str]:
         """Those for a purge. Swift keeps the later of each header, so a purge and a change of attributes can meet."""
         value = {'generation': self.generation, 'purged_at': self.purged_at}
+        if self.created_at:
+            value['created_at'] = self.created_at
         return {GENERATION: to_json(value).decode('ascii'), WRITTEN: f'{self.written_at:.5f}'}
 
     def attribute_headers(self) -> dict[str, str]:
@@ -309,4 +318,5 @@ def parse_record(headers: dict[str, str]) -> Record | None:
                   written_at=float(headers[WRITTEN.lower()]),
                   attributes=json.loads(zlib.decompress(decode_text(text))),
                   shards=max((number for number in range(1, ids.SHARDS + 1)
-                              if headers.get(f'{SHARDS}{number}'.lower())), default=1))
+                              if headers.get(f'{SHARDS}{number}'.lower())), default=1),
+                  created_at=value.get('created_at', 0))

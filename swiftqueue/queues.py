@@ -39,6 +39,7 @@ from swiftqueue.names import (
 from swiftqueue.pages import Pages
 from swiftqueue.receipts import sign
 from swiftqueue.shards import Shards
+from swiftqueue.single_claims import SingleClaims
 from swiftqueue.swift import LISTING_LIMIT, TICK, GenerationGone, Swift
 from swiftqueue.waiting import Waiting
 
@@ -118,20 +119,21 @@ class Account:
         return Queue(self, check_queue_name(name))
 
     def queues(self, marker: str = '', limit: int | None = None, *, detailed: bool = False,
-               name: str = '', metadata: dict[str, str] | None = None) -> Page:
-        """A page of queues in order of their names, after ``marker``.
+               name: str = '', metadata: dict[str, str] | None = None, prefix: str = '',
+               most: int | None = None) -> Page:
+        """A page of queues in order of their names, after ``marker``; ``most`` is the most that ``limit`` may be.
 
-        ``name`` keeps those whose name contains it, ``metadata`` those whose attributes have these values
-        (compared as text). A page that is cut short, because few of many queues are of that kind, has a marker too.
-        Raises Invalid, Unauthorized, Forbidden, Unavailable.
+        ``name`` keeps those whose name contains it, ``prefix`` those whose name begins with it, ``metadata`` those
+        whose attributes have these values (compared as text). A page that is cut short, because few of many queues
+        are of that kind, has a marker too. Raises Invalid, Unauthorized, Forbidden, Unavailable.
         """
         self.swift.authorize('GET', '')
-        most = self.engine.options.max_queues_per_page
+        most = self.engine.options.max_queues_per_page if most is None else most
         limit = min(10, most) if limit is None else check_integer('limit', limit, 1, most)
         found: list[QueueInfo] = []
         step = _FILTERED if metadata else 10 * _FILTERED if name else limit
         for _ in range(_PAGES):
-            names = self._names(marker, step)
+            names = self._names(marker, step, prefix)
             if not names:
                 return Page(found)
             marker = names[-1]
@@ -153,8 +155,8 @@ class Account:
             total, marker = total + len(names), names[-1]
         return total
 
-    def _names(self, marker: str, limit: int) -> list[str]:
-        rows = self.swift.listing(prefix=queue_container(), marker=queue_container(marker) if marker else '',
+    def _names(self, marker: str, limit: int, prefix: str = '') -> list[str]:
+        rows = self.swift.listing(prefix=queue_container(prefix), marker=queue_container(marker) if marker else '',
                                   limit=limit)
         return [parsed[1] for row in rows if (parsed := parse_container(row['name']))]
 
@@ -176,6 +178,7 @@ class Queue:
         self._deleted_at = 0.0  # of the last queue of this name, as far as Swift remembers
         self.messages = Messages(self)
         self.claims = Claims(self)
+        self.single_claims = SingleClaims(self)
 
     # -- rights --
 
@@ -314,6 +317,15 @@ class Queue:
             raise QueueNotFound(f'There is no queue {self.name}.')
         return self.shown(record)
 
+    def describe(self) -> QueueInfo:
+        """:meth:`attributes`, and when the queue was created, changed and purged. Raises the same."""
+        self.allow(READ)
+        record = self.read_record()
+        if record is None:
+            raise QueueNotFound(f'There is no queue {self.name}.')
+        return QueueInfo(self.name, self.shown(record), record.created_at or record.begun_at,
+                         record.written_at, record.purged_at)
+
     def configure(self, change: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any]:
         """Store what ``change`` makes of the attributes (those set, without defaults).
 
@@ -358,7 +370,7 @@ class Queue:
         if record is None:
             raise QueueNotFound(f'There is no queue {self.name}.')
         fresh = replace(record, generation=self._new_generation(), purged_at=self.engine.clock(),
-                        written_at=self._after(record))
+                        written_at=self._after(record), created_at=record.created_at or record.begun_at)
         self._begin(fresh)
         self._write(fresh.generation_headers(), fresh.written_at)
         self.ring()

@@ -17,9 +17,10 @@ STORAGE = ('account', 'container', 'object')
 
 Sections = dict[str, dict[str, str]]
 
-# The order of Swift's own sample; the queue filter is right of authentication.
+# The order of Swift's own sample; the queue filter is right of authentication, and those for Amazon's clients are left.
+_SIGNED = 'sqsapi s3api tempauth'
 PIPELINE = ('catch_errors gatekeeper healthcheck proxy-logging cache listing_formats bulk tempurl '
-            'tempauth copy queue container-quotas account-quotas slo dlo versioned_writes symlink '
+            f'{_SIGNED} copy queue container-quotas account-quotas slo dlo versioned_writes symlink '
             'proxy-logging proxy-server')
 
 USERS = {  # account and user: key and groups
@@ -34,6 +35,7 @@ _FILTERS = {  # section: entry point, where the two differ
     'account-quotas': 'egg:swift#account_quotas',
     'proxy-logging': 'egg:swift#proxy_logging',
     'queue': 'egg:swiftqueue#queue',
+    'sqsapi': 'egg:swiftqueue#sqsapi',
 }
 
 
@@ -77,7 +79,7 @@ def _defaults(site: Site, name: str) -> dict[str, str]:
 
 def _proxy(site: Site, name: str) -> Sections:
     spec = site.spec
-    pipeline = PIPELINE if spec.auth else PIPELINE.replace(' tempauth', '')
+    pipeline = PIPELINE if spec.auth else PIPELINE.replace(f' {_SIGNED}', '')
     app = {
         'use': 'egg:swift#proxy',
         'account_autocreate': 'true',

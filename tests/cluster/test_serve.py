@@ -162,8 +162,18 @@ def test_the_first_steps_run_as_they_are_printed(data, options):
         shell = subprocess.run(['/bin/sh', '-es'], input='\n'.join(steps), capture_output=True,
                                text=True, timeout=LIMIT)
     assert (shell.returncode, shell.stderr) == (0, '')
-    assert len(steps) == 7 - len(options)
+    assert len(steps) == (6 if options else 9)
     assert 'hello' in shell.stdout and shell.stdout.endswith(' 204\n')
+
+
+def test_amazons_clients_need_nothing_but_the_variables_that_are_printed(data):
+    program = 'import boto3; print(boto3.client("sqs").create_queue(QueueName="jobs")["QueueUrl"])'
+    with serving(data) as (_process, printed):
+        variables = dict(re.findall(r'(AWS_\w+)=(\S+)', printed))
+        done = subprocess.run([sys.executable, '-c', program], env=variables, capture_output=True, text=True,
+                              timeout=LIMIT)
+        assert done.stderr == ''
+        assert re.fullmatch(re.escape(*urls(printed)) + '/[0-9]{12}/jobs\n', done.stdout)
 
 
 def test_without_authentication_swift_itself_asks_for_no_token(data):

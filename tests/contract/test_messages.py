@@ -64,6 +64,7 @@ def test_paging_shows_every_message_once(door):
     assert seen == list(range(60))
 
 
+@pytest.mark.otherwise_in('sqs', because='the client of a message is who signed it')
 def test_a_reader_can_leave_out_its_own(door):
     door.create('jobs')
     door.post('jobs', 'mine', client='me')

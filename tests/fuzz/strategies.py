@@ -119,7 +119,7 @@ texts = st.one_of(st.text(max_size=30), st.sampled_from([
 
 SEGMENTS = [
     '', '.', '..', '%2e%2e', '%252e%252e', '%00', 'jobs%00', '%0d%0aX-Evil:%201', '%0a', '%2F', '%5c', '%ff', '%C3%BC',
-    'u%CC%88', '%EF%BD%8A', '%E2%80%A5', '%ED%A0%80', 'x' * 64, 'x' * 65, 'x' * 5000, '%', '%zz', '*', 'JOBS', ' jobs',
+    'u%CC%88', '%EF%BD%8A', '%E2%80%A5', '%ED%A0%80', 'x' * 80, 'x' * 81, 'x' * 5000, '%', '%zz', '*', 'JOBS', ' jobs',
     '%20', '{queue_name}', '~', "'--", '\xff', '%00queue%00jobs', 'dead', '-', '--help', 'a,b', 'claims', 'messages',
     '%6a%6f%62%73', 'jobs;a=b', 'jobs%3Fa', 'jobs%23', '=', 'AAAA', '00000000-0000-0000-0000-000000000000']
 segments = st.one_of(st.sampled_from(SEGMENTS), latin.map(lambda text: quote(text, safe='', encoding='latin-1')),

@@ -48,7 +48,7 @@ json_values = st.one_of(
     st.deferred(lambda: st.dictionaries(surrogates, json_values, max_size=3)))
 instants = st.floats(0, 2 ** 35)
 seconds = st.integers(0, 2 ** 31)
-queue_names = st.from_regex(r'\A[A-Za-z0-9_.-]{1,64}\Z').filter(lambda name: name not in ('.', '..'))
+queue_names = st.from_regex(r'\A[A-Za-z0-9_.-]{1,80}\Z').filter(lambda name: name not in ('.', '..'))
 message_ids = st.builds(lambda instant, low: ids.floor(instant)[:24] + f'{low:012x}', instants,
                         st.integers(0, 2 ** 48 - 1))
 envelopes = st.builds(Envelope, body=json_values, created_at=instants, ttl=seconds, delay=seconds, expires_at=instants,
@@ -105,7 +105,7 @@ def test_a_name_that_passes_is_of_the_grammar(name):
     except Invalid:
         return
     assert set(name) <= set('ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-')
-    assert 1 <= len(name) <= 64 and name.strip('.')
+    assert 1 <= len(name) <= 80 and name.strip('.')
 
 
 # -- rows ------------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from swiftqueue.errors import Unavailable
 from swiftqueue.janitor import Janitor, queues_of
 from swiftqueue.limits import Options
 from swiftqueue.middleware.queue import QueueFilter
-from swiftqueue.queues import Engine
+from swiftqueue.queues import Account, Engine, Queue
 from swiftqueue.swift import Swift
 
 from .hub import Hub
@@ -162,6 +162,12 @@ class Process:
 
     def fails(self, likely: float) -> bool:
         return bool(likely) and self.cloud.hub.chance.random() < likely
+
+    def queue(self, name: str) -> Queue:
+        """The queue as one request sees it that comes through no door."""
+        swift = Swift(self.swift, {'swift.cache': Memcache(self)}, ACCOUNT, logger=self.cloud.logger, clock=self.clock,
+                      infocache=self.engine.infocache())
+        return Account(self.engine, swift).queue(name)
 
     # -- what the filter has to its right, and what clients call --
 

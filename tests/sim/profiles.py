@@ -30,6 +30,7 @@ class Profile:
     purges: bool = False
     shards: int = 1  # that a queue has at first, or some less
     grows: bool = False  # the queue gets more of them meanwhile
+    singly: bool = False  # whether half of the workers claim each message by itself
 
     @property
     def stale_records(self) -> bool:
@@ -63,6 +64,9 @@ PROFILES = {profile.name: profile for profile in (
                 'keys lost', 'cache split', 'pause')),
     replace(CALM, name='shards', shards=3, janitor=True, refused=0.01, unanswered=0.01),
     replace(CALM, name='growth', shards=2, grows=True, purges=True, janitor=True),
+    replace(CALM, name='singly', singly=True, refused=0.01, unanswered=0.01, slow=0.01, trouble=8, troubles=('crash',),
+            janitor=True),
+    replace(CALM, name='singly, far skew', singly=True, exclusive=False, skews=(0, -30, 30), late=0.01, janitor=True),
 )}
 # These run only when asked for. In the first one, replicas that miss a purge keep two generations alive for as long as
 # they stay behind.

@@ -11,7 +11,7 @@ import eventlet
 
 from swiftqueue.history import Recorder, Verdict, check, operations, story
 
-from . import clients, troubles
+from . import clients, singles, troubles
 from .clients import DEAD, JOBS, Client, Shared
 from .cloud import ACCOUNT, Cloud
 from .hub import START, Hub, run
@@ -103,6 +103,8 @@ def _cast(shared: Shared, seed: int, profile: Profile, chance: random.Random) ->
                          for number in range(chance.choice((2, 2, 3)))]
     worker = clients.cling if chance.random() < 0.2 else clients.work
     cast += [(worker, client(f'worker {number}')) for number in range(chance.choice((2, 3, 4)))]
+    if profile.singly:
+        cast += [(singles.work, singles.SingleClient(shared, f'single worker {number}', seed)) for number in range(2)]
     if chance.random() < 0.2:
         cast.append((clients.read, client('reader')))
     if chance.random() < 0.3:

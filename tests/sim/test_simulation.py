@@ -15,6 +15,7 @@ from sim.simulation import simulate
 from swiftqueue.cache import Cache
 from swiftqueue.claims import Claims
 from swiftqueue.history import check, parse
+from swiftqueue.single_claims import SingleClaims
 from swiftqueue.swift import Swift
 
 RUN = Path(__file__).with_name('run.py')
@@ -86,3 +87,12 @@ def test_where_every_message_is_taken_for_gone_acked_ones_come_back(monkeypatch)
     monkeypatch.setattr(ModelObjects, 'deleted_at', lambda *args: 1.0)
     report = first_failure(PROFILES['late'], 60)
     assert {what for what, _ in report.problems} == {'returned'}
+
+
+def test_an_ack_that_does_not_look_takes_the_message_from_whoever_has_it_now(monkeypatch):
+    def careless(self, record, receipt):
+        self.queue.messages.remove(record, receipt.message_id)
+        return True
+    monkeypatch.setattr(SingleClaims, '_ack_one', careless)
+    report = first_failure(PROFILES['singly'], 40)
+    assert report.verdict.stale_acks

@@ -19,7 +19,7 @@ RESERVED = {
     '_default_message_ttl': ([60, 1000], [59, 1001, 0, '60', 60.0, False]),
     '_default_message_delay': ([0, 900], [-1, 901, '0', True]),
     '_dead_letter_queue': (['dead', 'a.b-c_9'],
-                           ['', 'a/b', '..', 'x' * 65, 'a\n', 7, True, ['dead']]),
+                           ['', 'a/b', '..', 'x' * 81, 'a\n', 7, True, ['dead']]),
     '_dead_letter_queue_messages_ttl': ([60, 1000], [59, 1001, 'x', True]),
     '_max_claim_count': ([1, 10, 999_999], [0, -1, 1_000_000, '10', True, 2.0]),
     '_enable_encrypt_messages': ([False], ['false', 0, 1, []]),
@@ -36,6 +36,12 @@ RESERVED = {
     '_write_acl': (['', 'other:bob'], ['x' * 1025, 'a\nb', False]),
     '_shards': ([1, 2, 32], [0, -1, 33, '2', 2.0, True]),
     '_flavor': ([], ['gold', '', 7, {}]),
+    '_max_message_size': ([1, 1048576], [0, 1048577, '1024', True]),
+    '_default_claim_ttl': ([0, 43200], [-1, 43201, '30', True]),
+    '_default_wait': ([0, 20, 60], [-1, 61, '20', False]),
+    '_dead_letters_from': ([[], ['a', 'b']], ['a', {}, [7], ['a/b']]),
+    '_tags': ([{}, {'a': 'b', '': ''}], [[], 'a', {'a': 7}]),
+    '_policy': ([{}, {'Statement': []}], [[], '{}', 7]),
 }
 
 

@@ -103,6 +103,29 @@ def test_renew_and_release(world, spent):
     assert cost == {'GET': 1, 'PUT': 10}
 
 
+def test_single_claims(world, spent):
+    post(world, 10)
+    claims, cost = spent(lambda: world.queue().single_claims.create_each(10, 30))
+    assert (len(claims), cost) == (10, {'GET': 2, 'PUT': 10})
+    world.tick()
+    _, cost = spent(lambda: world.queue().single_claims.ack_one(claims[0].id))
+    assert cost == {'DELETE': 1, 'HEAD': 1}
+    _, cost = spent(lambda: world.queue().single_claims.renew_one(claims[1].id, 60))
+    assert cost == {'GET': 2, 'HEAD': 1, 'PUT': 1}  # the message may be gone
+    world.tick(31)
+    world.queue().record()
+    _, cost = spent(lambda: world.queue().single_claims.ack_one(claims[2].id))
+    # The claim is held again; there is no later one, not even in an account that answers.
+    assert cost == {'DELETE': 1, 'HEAD': 4, 'PUT': 1}
+
+
+def test_an_amazon_client_that_waits_costs_no_more_than_any_other(world, spent):
+    def poll():
+        assert world.queue().single_claims.create_each(10, 30, wait=20) == []
+    _, cost = spent(poll)
+    assert cost['GET'] <= 11 and cost.get('HEAD', 0) <= 2, cost
+
+
 def test_pop(world, spent):
     post(world, 5)
     world.tick()

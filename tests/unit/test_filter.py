@@ -37,6 +37,10 @@ use = egg:swift#encryption
 [filter:no-encryption]
 use = egg:swift#encryption
 disable_encryption = true
+[filter:s3api]
+use = egg:swift#s3api
+[filter:sqsapi]
+use = egg:swiftqueue#sqsapi
 [filter:queue]
 use = egg:swiftqueue#queue
 [filter:open-queue]
@@ -85,6 +89,27 @@ def test_a_proxy_with_the_filter_in_a_wrong_place_does_not_start(proxy, pipeline
 def test_a_proxy_with_the_filter_behind_the_app_does_not_start(proxy):
     with pytest.raises(LookupError, match="'queue'"):
         proxy('catch_errors gatekeeper cache tempauth proxy-server queue')
+
+
+@pytest.mark.parametrize('pipeline', [
+    'catch_errors gatekeeper cache sqsapi s3api tempauth queue proxy-server',
+    'catch_errors gatekeeper cache sqsapi tempauth queue proxy-server',
+    'catch_errors gatekeeper cache sqsapi tempauth open-queue proxy-server',
+])
+def test_the_filter_for_amazon_has_a_place(proxy, pipeline):
+    assert proxy(pipeline).engine
+
+
+@pytest.mark.parametrize('pipeline, complaint', [
+    ('catch_errors gatekeeper cache s3api sqsapi tempauth queue proxy-server', 'left of s3api'),
+    ('catch_errors gatekeeper cache s3api tempauth sqsapi queue proxy-server', 'left of s3api'),
+    ('catch_errors gatekeeper cache tempauth sqsapi queue proxy-server', 'auth filter on its right'),
+    ('catch_errors gatekeeper cache sqsapi open-queue proxy-server', 'auth filter on its right'),
+    ('catch_errors gatekeeper cache sqsapi tempauth proxy-server', 'filter queue on its right'),
+])
+def test_a_proxy_with_the_filter_for_amazon_in_a_wrong_place_does_not_start(proxy, pipeline, complaint):
+    with pytest.raises(ValueError, match=f'swiftqueue: .* the filter sqsapi .*{complaint}'):
+        proxy(pipeline)
 
 
 def test_encryption_on_the_right_is_noticed(proxy):

@@ -27,6 +27,7 @@ OPTIONS = {
     'max_queue_metadata': ([('1024', 1024), ('65536', 65536)], [*WORDS, '1023', '65537']),
     'max_messages_post_size': ([('1024', 1024), ('67108864', 2 ** 26)],
                                [*WORDS, '1023', '67108865']),
+    'max_message_size': ([('1024', 1024), ('1048576', 2 ** 20)], [*WORDS, '1023', '1048577']),
     'min_message_ttl': ([('1', 1), ('3600', 3600)], [*WORDS, '0', BIG]),
     'max_message_ttl': ([('3600', 3600), ('2147483647', 2 ** 31 - 1)], [*WORDS, '0', BIG]),
     'default_message_ttl': ([('60', 60), ('1209600', 1209600)], [*WORDS, '0', BIG]),
@@ -116,13 +117,13 @@ def test_spaces_around_a_value_do_not_count():
     assert Options.from_conf({'max_wait': ' 7\t'}).max_wait == 7
 
 
-@pytest.mark.parametrize('name', ['a', 'A-b_c.9', 'x' * 64, '...', '.a', '-', '_'])
+@pytest.mark.parametrize('name', ['a', 'A-b_c.9', 'x' * 80, '...', '.a', '-', '_'])
 def test_a_queue_name_is_taken(name):
     assert check_queue_name(name) == name
 
 
 @pytest.mark.parametrize('name', [
-    '', 'x' * 65, '.', '..', 'a/b', '/', '../a', 'a%2Fb', '%', 'a\\b', 'a\x00b', '\x00', 'a\n',
+    '', 'x' * 81, '.', '..', 'a/b', '/', '../a', 'a%2Fb', '%', 'a\\b', 'a\x00b', '\x00', 'a\n',
     '\na', 'a\r\nb', 'a b', ' a', 'a?b', 'a#b', 'a;b', 'a:b', 'a@b', '\u0661', '\uff41', 'ü',
     'e\u0301', '\ud800', '\u2024\u2024', None, 7, True, b'jobs', ['jobs'], {'a': 1}])
 def test_a_queue_name_is_refused(name):

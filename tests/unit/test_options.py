@@ -8,6 +8,8 @@ import pytest
 
 from swiftqueue.limits import OptionError, Options
 from swiftqueue.middleware.queue import QueueFilter
+from swiftqueue.middleware.sqs import SqsFilter
+from swiftqueue.middleware.sqs_settings import Settings
 
 SAMPLE = Path(__file__).parents[2] / 'etc' / 'proxy-server.conf-sample'
 
@@ -30,6 +32,13 @@ def test_the_documented_defaults_are_the_defaults():
         assert getattr(Options.from_conf({name: text}), name) == getattr(Options(), name), name
 
 
+def test_the_options_of_sqsapi_are_documented_with_their_defaults():
+    text = SAMPLE.read_text().partition('[filter:sqsapi]\n')[2].partition('[filter:')[0]
+    shown = dict(re.findall(r'^# (\w+) =[ ]?(.*)$', text, re.MULTILINE))
+    assert set(shown) == {'regions', 'account_ids', 'url_scheme'}
+    assert Settings.from_conf(shown) == Settings()
+
+
 def test_every_option_or_group_of_options_has_its_explanation():
     for block in section().split('\n\n'):
         lines = block.splitlines()
@@ -50,6 +59,8 @@ def test_a_proxy_starts_with_the_sample(swift_dir, load):
     [ours] = [each for each in proxy._pipeline if isinstance(each, QueueFilter)]
     assert ours.engine.options == Options()
     assert not ours.engine.encrypted
+    [sqs] = [each for each in proxy._pipeline if isinstance(each, SqsFilter)]
+    assert sqs.settings == Settings()
 
 
 def test_a_proxy_does_not_start_with_an_option_nobody_knows(swift_dir, load):

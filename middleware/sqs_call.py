@@ -1,0 +1,71 @@
+"""What the handlers of Amazon SQS share: the request's call, and how queues are named in URLs and ARNs."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from swiftqueue.errors import Invalid
+from swiftqueue.limits import Options, check_queue_name
+from swiftqueue.queues import Account, Engine, Queue
+
+from .sqs_errors import SqsError, no_queue
+from .sqs_signature import SignedRequest
+
+FIFO = '.fifo'
+_URL = re.compile('(?:(?:https?://[^/]+)?/(?P<account>[0-9]{12})/)?(?P<name>[^/]+)/?')
+
+
+@dataclass(frozen=True)
+class Call:
+    """A request whose signature is good."""
+
+    signed: SignedRequest
+    engine: Engine
+    account: Account
+
+    @property
+    def options(self) -> Options:
+        return self.engine.options
+
+    @property
+    def account_id(self) -> str:
+        return self.signed.settings.account_id(self.account.swift.account)
+
+    def queue(self, url: str) -> Queue:
+        """The queue at a URL of this account, or of that name. Raises SqsError."""
+        match = _URL.fullmatch(url)
+        if match is None:
+            raise SqsError('InvalidAddress', f'The address {url} is not valid for this endpoint.')
+        if match['account']:
+            self.check_owner(match['account'])
+        return self.queue_named(match['name'])
+
+    def queue_named(self, name: str) -> Queue:
+        """Raises SqsError for a name that no queue of this service has."""
+        try:
+            if not name.endswith(FIFO):
+                return self.account.queue(check_queue_name(name))
+        except Invalid:
+            pass
+        raise no_queue()
+
+    def check_owner(self, account_id: str) -> None:
+        """Raises SqsError unless it is the caller's own account."""
+        if account_id != self.account_id:
+            raise SqsError('AccessDenied', 'Queues of other accounts are not shared in this way.')
+
+    def url(self, name: str) -> str:
+        """As the client can reach it: the host is that of the request."""
+        environ = self.signed.request.environ
+        host = environ.get('HTTP_HOST') or f'{environ["SERVER_NAME"]}:{environ["SERVER_PORT"]}'
+        scheme = self.signed.settings.scheme or environ['wsgi.url_scheme']
+        return f'{scheme}://{host}/{self.account_id}/{name}'
+
+    def arn(self, name: str) -> str:
+        return f'arn:aws:sqs:{self.signed.region}:{self.account_id}:{name}'
+
+    def name_of(self, arn: str) -> str | None:
+        """The name of the queue; None if the ARN is not of a queue in this account and region."""
+        prefix, _, name = arn.rpartition(':')
+        return name if arn == self.arn(name) and prefix else None
