@@ -103,6 +103,7 @@ class Head:
     looked_to: str = ''  # up to which id the part before the page was listed again
     looked_at: float = 0  # on the monotonic clock
     rings: int = 0  # of this worker
+    taken: int = 0  # from the page, since it was listed
 
     def ring(self) -> None:
         """This worker has put something into the queue that the page does not show."""
@@ -140,6 +141,7 @@ class Source:
     bell: Callable[[], Any]
     clock: Callable[[], float]
     monotonic: Callable[[], float]
+    least: int = 50  # messages in the first listing of a page, from which few may be taken
     after: str = ''  # the id behind which the page begins
     delayed: bool = False  # whether it goes on with what only a delay keeps back
 
@@ -168,7 +170,7 @@ def take(head: Head, count: int, source: Source) -> list[Entry]:
         pages = 1
         while len(found) < count and not head.complete and pages < _SCAN:
             try:
-                _extend(head, source)
+                _extend(head, source, PAGE)
             except QueueError:
                 if not found:
                     raise
@@ -180,6 +182,7 @@ def take(head: Head, count: int, source: Source) -> list[Entry]:
         for entry in found:
             entry.busy_until = now + source.busy_seconds
             head.note(entry, now)
+        head.taken += len(found)
         return found
 
 
@@ -203,9 +206,10 @@ def _load(head: Head, source: Source) -> None:
         head.looked_at = listed_at
     head.held = {entry.id: entry for entry in head.held.values() if entry.of_use(now)}
     free_again = sorted(entry.id for entry in head.held.values() if entry.free(now))
+    busy = sum(not entry.free(now) for entry in head.entries.values())
     head.entries, head.complete = {each: head.held[each] for each in free_again}, False
-    _extend(head, source)
-    head.listed_at = listed_at
+    _extend(head, source, min(PAGE, max(source.least, busy + 2 * head.taken)))
+    head.listed_at, head.taken = listed_at, 0
 
 
 def _skip(head: Head, now: float) -> None:
@@ -229,24 +233,24 @@ def _hold(head: Head, entries: list[Entry], now: float) -> None:
 def _look_back(head: Head, source: Source) -> None:
     """List some pages of the part before the page."""
     for _ in range(_LOOK_PAGES):
-        page, complete = _list(head, source, head.looked_to, message_name(head.start) + '\x01')
+        page, complete = _list(head, source, head.looked_to, message_name(head.start) + '\x01', PAGE)
         _hold(head, page, source.clock())
         head.looked_to = '' if complete else page[-1].id
         if not head.looked_to:
             break
 
 
-def _extend(head: Head, source: Source) -> None:
+def _extend(head: Head, source: Source, limit: int) -> None:
     """Append the next page. Delayed messages lie behind the end."""
     page, head.complete = _list(
         head, source, max(next(reversed(head.entries), ''), head.start, source.after),
-        '' if source.delayed else message_name(ids.floor(source.clock() + CLOCK_SKEW)))
+        '' if source.delayed else message_name(ids.floor(source.clock() + CLOCK_SKEW)), limit)
     head.entries.update((entry.id, entry) for entry in page)
 
 
-def _list(head: Head, source: Source, after: str, end_marker: str) -> tuple[list[Entry], bool]:
+def _list(head: Head, source: Source, after: str, end_marker: str, limit: int) -> tuple[list[Entry], bool]:
     listed_at = source.clock()
-    rows, complete = source.shards.page(PAGE, message_name(after) if after else '', end_marker)
+    rows, complete = source.shards.page(limit, message_name(after) if after else '', end_marker)
     page = [read_row(row, listed_at) for row in rows]
     note_claims(page, source.shards)
     return [_known(head, entry) for entry in page], complete

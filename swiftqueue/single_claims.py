@@ -96,10 +96,11 @@ class SingleClaims(Claims):
         objects, messages = ClaimObjects(self.queue, record), self.queue.messages
         there = objects.read(message_id, delivery)
         if there is None or there.claim != receipt.core:
-            if messages.read(record, message_id, newest=True):
+            if any(messages.read(record, each, newest=True) for each in record.called(message_id)):
                 return False
             if ids.available_at(message_id) < record.begun_at + NEWS:
-                messages.remove(record, message_id)  # of the generation before, perhaps: see Claims._ack
+                for each in record.called(message_id):
+                    messages.remove(record, each)  # of the generation before, perhaps: see Claims._ack
             return True
         now = self.engine.clock()
         if there.released:

@@ -29,7 +29,7 @@ from eventlet.event import Event
 from eventlet.semaphore import Semaphore
 
 from swiftqueue.errors import QueueError, QueueNotFound
-from swiftqueue.head import Entry, Head, refresh
+from swiftqueue.head import PAGE, Entry, Head, refresh
 from swiftqueue.limits import check_integer
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ class Readers(Line):
     def refresh(self, queue: Queue, record: Record, seconds: float) -> bool:
         after = min((each.after for each in self.waiters), default=self.after)  # all may have left by now
         delayed = any(each.delayed for each in self.waiters)
-        listed = refresh(self.page, queue.source(record, after=after, delayed=delayed), seconds)
+        listed = refresh(self.page, queue.source(record, least=PAGE, after=after, delayed=delayed), seconds)
         if listed:
             self.after, self.delayed = after, delayed
         return listed
