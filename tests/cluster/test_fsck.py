@@ -169,7 +169,7 @@ def test_where_tombstones_may_have_been_reclaimed_somebody_has_to_decide(cluster
     assert f'{message_id}: its row is missing, but it is older than reclaim_age' in done.stdout
     assert listed(user, 'old') == []
     assert run('--conf', conf, '--include-old', ACCOUNT, 'old').returncode == 0
-    assert listed(user, 'old') == ['job']
+    wait_until(lambda: listed(user, 'old') == ['job'])
 
 
 def test_purged_and_deleted_queues_are_not_revived(cluster, user):
@@ -180,7 +180,7 @@ def test_purged_and_deleted_queues_are_not_revived(cluster, user):
     lose(cluster, 'over')
     said = fsck(cluster, ACCOUNT, 'over')
     assert 'rows written again: 1;' in said and '3 of generations that are over' in said
-    assert listed(user, 'over') == ['new']
+    wait_until(lambda: listed(user, 'over') == ['new'])
 
     assert user.request('DELETE', '/v2/queues/over').status_code == 204
     lose(cluster, 'over')
@@ -217,7 +217,7 @@ def test_a_silent_container_server_stops_the_repair_but_not_the_check(cluster, u
         assert f'{ACCOUNT}/silent: 1 messages cannot be checked: ' in said
         assert rows(cluster, 'silent') == before
     fsck(cluster, ACCOUNT, 'silent')
-    assert listed(user, 'silent') == ['job']
+    wait_until(lambda: listed(user, 'silent') == ['job'])
 
 
 def test_a_node_whose_disk_was_replaced_is_no_obstacle(cluster, user):
@@ -287,4 +287,4 @@ def test_it_works_on_what_serve_keeps_where_there_are_no_extended_attributes(tmp
         post(user, 'jobs', 'job')
         lose(cluster, 'jobs')
         assert 'rows written again: 1' in fsck(cluster)
-        assert listed(user, 'jobs') == ['job']
+        wait_until(lambda: listed(user, 'jobs') == ['job'])

@@ -45,12 +45,12 @@ def urls(printed):
 
 
 def processes_of(data):
-    """Ids of all processes whose command line names the data directory."""
+    """Ids of all processes whose command line names the data directory, or that work in it, as a memcached does."""
     found = []
-    for file in Path('/proc').glob('[0-9]*/cmdline'):
+    for process in Path('/proc').glob('[0-9]*'):
         try:
-            if str(data).encode() in file.read_bytes():
-                found.append(int(file.parent.name))
+            if str(data).encode() in (process / 'cmdline').read_bytes() or (process / 'cwd').readlink() == data:
+                found.append(int(process.name))
         except OSError:
             pass  # it has just ended
     return found

@@ -315,13 +315,14 @@ def test_a_body_in_chunks(url, queue, sqs):
 
 # -- the page about it -----------------------------------------------------------------------------
 
-def test_the_python_of_the_page_works(url, monkeypatch, capsys):
+def test_the_python_of_the_page_works(url, tester, monkeypatch, capsys):
     page = PAGE.read_text()
     for name, value in re.findall(r'(AWS_\w+)=(\S+)', page):
         monkeypatch.setenv(name, value.replace('http://127.0.0.1:8080', url))
     script = textwrap.dedent(re.split(r'\n(?=\S)', page.partition('.. code-block:: python\n\n')[2])[0])
     exec(compile(script, str(PAGE), 'exec'), {})
     assert capsys.readouterr().out == 'hello\n'
+    assert tester.request('DELETE', '/v2/queues/jobs').status_code == 204  # others begin with it too
 
 
 # -- beside it -------------------------------------------------------------------------------------
