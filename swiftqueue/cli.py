@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
-import time
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
@@ -150,18 +149,18 @@ def _serve_in_processes(spec: Spec) -> int:
     cluster = Cluster(**vars(spec))
     _say_starting(spec, cluster.data, cluster.cache_name)
     try:
-        with cluster:
+        with cluster, serving.signals_caught() as wait:
             _say_ready(spec, cluster.data, cluster.urls)
             ended = set()
-            while True:
-                time.sleep(0.5)
+            while not wait(0.5):
                 for process in cluster.processes:
                     if not process.alive and process.name not in ended:
                         ended.add(process.name)
                         print(f'swiftqueue: {process.name} has ended, the others go on; '
                               f'its log is {process.log}', file=sys.stderr)
-    except KeyboardInterrupt:
-        return 0
+    except KeyboardInterrupt:  # while it started
+        pass
+    return 0
 
 
 def _say_starting(spec: Spec, data: Path, cache: str) -> None:

@@ -42,8 +42,11 @@ def start(data: Path, name: str, parts: Sequence[str]) -> None:
 
 
 @contextmanager
-def signals_caught() -> Iterator[Callable[[], object]]:
-    """SIGINT and SIGTERM do nothing but end the call of what this context gives."""
+def signals_caught() -> Iterator[Callable[..., bool]]:
+    """SIGINT and SIGTERM do nothing but end the call of what this context gives.
+
+    That takes for how many seconds to wait, by default for ever, and returns whether there was a signal.
+    """
     # A handler that raised would raise in whichever green thread happens to run, and code in
     # there may swallow it. A socket wakes the one that waits, even while all others sleep.
     receiver, sender = socket.socketpair()
@@ -52,7 +55,14 @@ def signals_caught() -> Iterator[Callable[[], object]]:
         signal.set_wakeup_fd(sender.fileno())
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: None)
-        yield lambda: receiver.recv(1)
+
+        def wait(seconds: float | None = None) -> bool:
+            receiver.settimeout(seconds)
+            try:
+                return bool(receiver.recv(1))
+            except TimeoutError:
+                return False
+        yield wait
         signal.set_wakeup_fd(-1)
 
 
