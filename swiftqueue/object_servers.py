@@ -87,7 +87,7 @@ class Servers:
             connection.request(method, path, headers=headers)
             response = connection.getresponse()
             response.read()
-        except BaseException:
+        except BaseException:  # a Timeout is one, and half an answer must not be taken for the next
             connection.close()
             raise
         idle = self._idle[address]
