@@ -14,7 +14,7 @@ from swift.common.registry import register_swift_info
 
 from swiftqueue import __version__
 from swiftqueue.limits import Options
-from swiftqueue.object_servers import NewestHeaders
+from swiftqueue.object_servers import Primaries
 from swiftqueue.queues import Engine
 
 from . import sqs_door, zaqar
@@ -68,16 +68,16 @@ def filter_factory(global_conf: dict[str, str], **local_conf: str) -> Callable[[
                         **{name: getattr(options, name) for name in _PUBLIC})
 
     def queue_filter(app: Callable) -> QueueFilter:
-        engine = Engine(options, key, encrypted=encrypts(app), newest_headers=_newest_headers(app, options))
+        engine = Engine(options, key, encrypted=encrypts(app), primaries=_primaries(app, options))
         return QueueFilter(app, engine, logger)
 
     return queue_filter
 
 
-def _newest_headers(app: Callable, options: Options) -> NewestHeaders | None:
-    """For reading claims without a proxy-server in between; None where that is not possible or not wanted."""
+def _primaries(app: Callable, options: Options) -> Primaries | None:
+    """For asking object servers without a proxy-server in between; None where that is not possible or not wanted."""
     object_ring = getattr(final_app(app), 'get_object_ring', None)
-    return NewestHeaders(object_ring) if object_ring and options.direct_reads else None
+    return Primaries(object_ring) if object_ring and options.direct_reads else None
 
 
 def receipt_key(options: Options) -> bytes:

@@ -98,7 +98,7 @@ class Door:
             raise SqsError('InvalidClientTokenId', 'The security token included in the request is invalid.') from None
         account = identity.account_of(environ, project, options)
         swift = Swift(self.app, environ, account, logger=self.logger, clock=engine.clock,
-                      at_once=options.subrequests, infocache=engine.infocache(), newest_headers=engine.newest_headers)
+                      at_once=options.subrequests, infocache=engine.infocache(), primaries=engine.primaries)
         return Call(signed, engine, Account(engine, swift, partial(connection.given_up, environ)))
 
 

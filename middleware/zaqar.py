@@ -96,7 +96,7 @@ def door(app: Callable, engine: Engine, logger: logging.Logger) -> Frontend:
         _check_media(request)
         client_id = _client_id(request, options.client_id_uuid_safe)
         swift = Swift(app, environ, account, logger=logger, clock=engine.clock, at_once=options.subrequests,
-                      infocache=engine.infocache(), newest_headers=engine.newest_headers)
+                      infocache=engine.infocache(), primaries=engine.primaries)
         return Call(request, engine, Account(engine, swift, partial(connection.given_up, environ)), project, client_id)
 
     return Frontend(ROUTES, begin, render, logger)

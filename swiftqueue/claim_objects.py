@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ClaimObjects:
-    """Those of one generation of a queue. Reads ask every replica: a row or one replica may be late."""
+    """Those of one generation of a queue. Reads are of the newest replica: a row or a replica may be late."""
 
     queue: Queue
     record: Record
@@ -39,7 +39,7 @@ class ClaimObjects:
 
     def read_whole(self, message_id: str, delivery: int) -> ClaimState | None:
         """The claim with its members. Raises Unavailable."""
-        response = self.queue.swift.get(self.container(message_id), claim_name(message_id, delivery), newest=True)
+        response = self.queue.swift.get_newest(self.container(message_id), claim_name(message_id, delivery))
         return response and parse_claim_state(json.loads(response.body))
 
     def create(self, message_id: str, delivery: int, state: ClaimState, timestamp: float) -> int:

@@ -267,7 +267,7 @@ class _Visit:
     def _dispose(self, generation: _Generation, row: Row, cutoff: float, target: Record | None) -> None:
         there = None
         if ids.available_at(parse_message(row['name'])) > cutoff:  # it was posted then or before, by its delay
-            there = self.swift.get(generation.messages, row['name'], newest=True)
+            there = self.swift.get_newest(generation.messages, row['name'])
         envelope = there and parse_envelope(json.loads(there.body))
         if envelope and envelope.created_at > cutoff and envelope.expires_at > self.swift.clock():
             self._write(f'move message {parse_message(row["name"])} of generation {generation.name}',
@@ -339,7 +339,7 @@ class _Visit:
         if value is not None:
             state = parse_claim_state(value)
         else:
-            there = self.swift.get(generation.claims, row['name'], newest=True, method='HEAD')
+            there = self.swift.head_newest(generation.claims, row['name'])
             state = there and parse_claim_header(there.headers[CLAIM.lower()])
         return state is None or state.released or now - state.expires_at >= self.ages.retention
 
@@ -412,7 +412,7 @@ class _Visit:
 
     def _remove_if_expired(self, generation: _Generation, row: Row) -> None:
         """Only the object knows whether a claim made it live longer. Deleting one that has expired removes its row."""
-        if self.swift.get(generation.messages, row['name'], newest=True, method='HEAD') is None:
+        if self.swift.head_newest(generation.messages, row['name']) is None:
             self._delete_message(generation, row)
 
     # -- reading and writing --

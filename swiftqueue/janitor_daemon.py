@@ -33,6 +33,7 @@ from swiftqueue.errors import QueueError
 from swiftqueue.janitor import Ages, Janitor, Tally, queues_of
 from swiftqueue.janitor_replicas import DirectReplicas
 from swiftqueue.names import parse_container
+from swiftqueue.object_servers import Primaries
 from swiftqueue.swift import Swift
 
 SECTION = 'swiftqueue-janitor'
@@ -61,6 +62,7 @@ class JanitorDaemon(Daemon):
             conf.get('internal_client_conf_path') or conf['__file__'], 'Swift Queue Janitor', 1,
             global_conf={'log_name': f'{conf.get("log_name", SECTION)}-ic'})
         self._app = client.app
+        self._primaries = Primaries(client.get_object_ring)
         # After the client's loggers, which would share the console: nobody wants to see every request there.
         self.logger = utils.get_logger(conf, log_to_console=log_to_console, log_route=SECTION)
         self._databases = Databases(
@@ -98,7 +100,7 @@ class JanitorDaemon(Daemon):
         return self._janitor.sweep(chain(self._janitor.unfinished, self._databases.queues(turn)))
 
     def _swift(self, account: str) -> Swift:
-        return Swift(self._app, {}, account, logger=self.logger)
+        return Swift(self._app, {}, account, logger=self.logger, primaries=self._primaries)
 
     def _in_accounts(self, accounts: Iterable[str]) -> Iterator[tuple[str, str]]:
         for account in accounts:

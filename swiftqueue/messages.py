@@ -241,9 +241,12 @@ class Messages:
         return envelope and self.message(entry.id, envelope, entry.claim, entry.delivery)
 
     def read(self, record: Record, message_id: str, *, newest: bool = False) -> Envelope | None:
-        """The stored message, None if it was acked or has expired."""
-        response = self.swift.get(self.queue.shards(record).messages(message_id), message_name(message_id),
-                                  newest=newest)
+        """The stored message, None if it was acked or has expired; unless it is the ``newest``, that may be old news.
+
+        Raises Unavailable.
+        """
+        read = self.swift.get_newest if newest else self.swift.get
+        response = read(self.queue.shards(record).messages(message_id), message_name(message_id))
         return response and parse_envelope(json.loads(response.body))
 
     def message(self, message_id: str, envelope: Envelope, claim: ClaimState | None = None,

@@ -1,8 +1,8 @@
 """Object servers, asked one by one over kept connections, with no proxy-server in between.
 
-A read of all replicas through Swift's proxy opens a connection to each of them, and to as many handoffs, one after the
-other. Where all primaries answer, the same can be had for less than half of that. Whatever is not as it should be is
-left to Swift.
+There are two reasons for that. A read of all replicas through Swift's proxy opens a connection to each of them, and to
+as many handoffs, one after the other; where all primaries have the object, the same can be had for less than half of
+that. And such a read is content with any one replica that answers, be it one that missed a delete, and does not tell.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse
 from typing import Any
 
@@ -17,9 +18,10 @@ from eventlet import Timeout
 from swift.common.bufferedhttp import BufferedHTTPConnection
 from swift.common.ring import Ring
 from swift.common.storage_policy import POLICIES, REPL_POLICY
-from swift.common.utils import Timestamp, quote
+from swift.common.utils import Timestamp, quorum_size, quote
 
 ANSWER_SECONDS = 1  # that a server may take before it is Swift's turn
+PATIENCE_SECONDS = 5  # that it may take where there is no quorum without it
 SHUN_SECONDS = 10  # for which a server that failed is not asked again
 _MOST_IDLE = 20  # connections kept to one server
 _IDLE_SECONDS = 30  # for which they are kept; servers close theirs after a minute
@@ -40,24 +42,45 @@ class Servers:
     def ask_all(self, ring: Ring, method: str, account: str, container: str, name: str, headers: Mapping[str, str],
                 wanted: set[int]) -> list[HTTPResponse]:
         """What all primaries of the object answer; nothing unless each answers with a status that is wanted."""
-        partition, nodes = ring.get_nodes(account, container, name)
-        now = self._monotonic()
-        if any(self._shunned.get(_device(node), 0) > now for node in nodes):
+        nodes, path = _primaries(ring, account, container, name)
+        if any(map(self._is_shunned, nodes)):
             return []
         answers = []
         for node in nodes:
-            path = quote(f'/{node["device"]}/{partition}/{account}/{container}/{name}')
-            answer = self._ask(node, method, path, headers)
+            answer = self._ask(node, method, path, headers, self._answer_seconds)
             if answer is None or answer.status not in wanted:
                 return []
             answers.append(answer)
         return answers
 
-    def _ask(self, node: Node, method: str, path: str, headers: Mapping[str, str]) -> HTTPResponse | None:
+    def ask_each(self, ring: Ring, method: str, account: str, container: str, name: str, headers: Mapping[str, str],
+                 ) -> tuple[list[HTTPResponse], int]:
+        """What the primaries of the object answer, and how many there are.
+
+        Those that fail, or did a while ago, are waited for only as long as fewer than a quorum have answered.
+        """
+        nodes, path = _primaries(ring, account, container, name)
+        answers = {}
+        for number, node in enumerate(nodes):
+            if not self._is_shunned(node) and (
+                    answer := self._ask(node, method, path, headers, self._answer_seconds)):
+                answers[number] = answer
+        for number, node in enumerate(nodes):
+            if len(answers) >= quorum_size(len(nodes)):
+                break
+            if number not in answers and (answer := self._ask(node, method, path, headers, PATIENCE_SECONDS)):
+                answers[number] = answer
+        return list(answers.values()), len(nodes)
+
+    def _is_shunned(self, node: Node) -> bool:
+        return self._shunned.get(_device(node), 0) > self._monotonic()
+
+    def _ask(self, node: Node, method: str, path: str, headers: Mapping[str, str],
+             seconds: float) -> HTTPResponse | None:
         """The answer, None if there is none or it is an error of the server or its device."""
-        address, response = (node['ip'], node['port']), None
+        address, path, response = (node['ip'], node['port']), quote(f'/{node["device"]}{path}'), None
         try:
-            with Timeout(self._answer_seconds):
+            with Timeout(seconds):
                 if kept := self._kept(address):
                     try:
                         response = self._try(address, kept, method, path, headers)
@@ -103,12 +126,58 @@ class Servers:
                 connection.close()
 
 
+def _primaries(ring: Ring, account: str, container: str, name: str) -> tuple[list[Node], str]:
+    """The nodes, and the path of the object on each device."""
+    partition, nodes = ring.get_nodes(account, container, name)
+    return nodes, f'/{partition}/{account}/{container}/{name}'
+
+
 def _device(node: Node) -> tuple[str, int, str]:
     return node['ip'], node['port'], node['device']
 
 
-class NewestHeaders:
-    """What the newest replica of an object says, for all requests of a proxy process.
+@dataclass(frozen=True)
+class Replica:
+    """What one primary says of an object. Header names are in lower case."""
+
+    status: int  # 200, or 404 with or without a tombstone
+    headers: dict[str, str]
+
+    @property
+    def written_at(self) -> Timestamp:
+        """The instant of the PUT or DELETE; zero where the replica knows of neither."""
+        return Timestamp(self.headers.get('x-backend-data-timestamp') or self.headers.get('x-backend-timestamp', 0))
+
+
+@dataclass(frozen=True)
+class Replicas:
+    """What those primaries of an object say that answer."""
+
+    found: tuple[Replica, ...]
+    primaries: int
+
+    @property
+    def is_quorum(self) -> bool:
+        """Whether one of them, at least, heard of every write and delete that was acknowledged by primaries."""
+        return len(self.found) >= quorum_size(self.primaries)
+
+    @property
+    def newest(self) -> Replica:
+        """Data stands against a tombstone of the same instant: an expired object looks like one."""
+        return max(self.found, key=lambda replica: (replica.written_at, replica.status == 200))
+
+    @property
+    def agreed(self) -> dict[str, str] | None:
+        """The headers of the newest if every primary has the object, and those equally new are the same."""
+        if len(self.found) < self.primaries or any(replica.status != 200 for replica in self.found):
+            return None
+        newest = self.newest
+        same = {replica.headers.get('etag') for replica in self.found if replica.written_at == newest.written_at}
+        return newest.headers if len(same) == 1 else None
+
+
+class Primaries:
+    """What the primaries of an object say, for all requests of a proxy process.
 
     ``object_ring`` gives the ring of a storage policy by its index.
     """
@@ -117,22 +186,14 @@ class NewestHeaders:
         self._object_ring = object_ring
         self._servers = Servers(ANSWER_SECONDS, SHUN_SECONDS)
 
-    def __call__(self, policy: int, account: str, container: str, name: str, trans_id: str,
-                 ) -> dict[str, str] | None:
-        """The headers, names in lower case; None unless all primaries have the object and agree on the newest."""
+    def __call__(self, policy: int, account: str, container: str, name: str, trans_id: str) -> Replicas | None:
+        """None if the object is erasure-coded, so that no replica has it whole."""
         if POLICIES.get_by_index(policy).policy_type != REPL_POLICY:
             return None
-        answers = self._servers.ask_all(
+        answers, primaries = self._servers.ask_each(
             self._object_ring(policy), 'HEAD', account, container, name, {
                 'X-Backend-Storage-Policy-Index': str(policy), 'X-Backend-Allow-Reserved-Names': 'true',
-                'X-Timestamp': Timestamp.now().internal, 'X-Trans-Id': trans_id, 'User-Agent': 'swiftqueue'}, {200})
-        return newest([{key.lower(): value for key, value in answer.getheaders()} for answer in answers])
-
-
-def newest(replicas: list[dict[str, str]]) -> dict[str, str] | None:
-    """The headers of the newest; None if there are none, or if two that are equally new are not the same."""
-    if not replicas:
-        return None
-    instants = [Timestamp(headers['x-backend-timestamp']) for headers in replicas]
-    latest = [headers for headers, instant in zip(replicas, instants, strict=True) if instant == max(instants)]
-    return latest[0] if len({headers.get('etag') for headers in latest}) == 1 else None
+                'X-Timestamp': Timestamp.now().internal, 'X-Trans-Id': trans_id, 'User-Agent': 'swiftqueue'})
+        return Replicas(tuple(
+            Replica(answer.status, {key.lower(): value for key, value in answer.getheaders()})
+            for answer in answers if answer.status in (200, 404)), primaries)

@@ -36,6 +36,7 @@ from swiftqueue.names import (
     queue_container,
     to_json,
 )
+from swiftqueue.object_servers import Replicas
 from swiftqueue.pages import Pages
 from swiftqueue.receipts import sign
 from swiftqueue.shards import Shards
@@ -64,7 +65,7 @@ class Engine:
                  sleep: Callable[[float], None] = eventlet.sleep,
                  random_bits: Callable[[int], int] = secrets.randbits,
                  token_bytes: Callable[[int], bytes] = secrets.token_bytes,
-                 newest_headers: Callable[..., dict[str, str] | None] | None = None):
+                 primaries: Callable[..., Replicas | None] | None = None):
         self.options = options
         self.key = key  # signs receipts
         self.encrypted = encrypted  # objects are encrypted below us, so rows must not show bodies
@@ -72,7 +73,7 @@ class Engine:
         self.monotonic = monotonic
         self.token_bytes = token_bytes
         self.random_bits = random_bits
-        self.newest_headers = newest_headers  # see Swift.head_newest
+        self.primaries = primaries
         self.ids = Ids(clock, random_bits)
         self.sleep = sleep
         self.waiting = Waiting(self)

@@ -24,6 +24,7 @@ from swift.proxy.controllers.base import get_container_info
 
 from swiftqueue.cache import Cache
 from swiftqueue.errors import Forbidden, Invalid, QueueError, QuotaExceeded, Unauthorized, Unavailable
+from swiftqueue.object_servers import Replicas
 
 TICK = 0.00001  # the resolution of Swift's timestamps, in seconds
 LISTING_LIMIT = 10000  # Swift's own bound on one listing
@@ -54,6 +55,11 @@ class Response:
         return self._instant('x-backend-timestamp') or self._instant('x-timestamp')
 
     @property
+    def written_at(self) -> float:
+        """As :attr:`timestamp`, but a POST does not count."""
+        return self._instant('x-backend-data-timestamp') or self.timestamp
+
+    @property
     def deleted_at(self) -> float:
         """Instant at which the container was last deleted; 0 if never."""
         return self._instant('x-backend-delete-timestamp')
@@ -68,14 +74,14 @@ class Swift:
     def __init__(self, app: Callable, environ: dict[str, Any], account: str, *,
                  logger: logging.Logger, clock: Callable[[], float] = time.time,
                  at_once: int = 10, infocache: dict[str, Any] | None = None,
-                 newest_headers: Callable[..., dict[str, str] | None] | None = None):
+                 primaries: Callable[..., Replicas | None] | None = None):
         self.app = app
         self.environ = environ
         self.account = account
         self.logger = logger
         self.clock = clock
         self.at_once = at_once
-        self.newest_headers = newest_headers
+        self.primaries = primaries  # see object_servers.Primaries
         self.cache = Cache(environ.get('swift.cache'), account)
         self._base = _DEFAULTS | {key: environ[key] for key in _INHERITED if key in environ}
         # What Swift knows of accounts and containers, so that it need not ask memcached before each sub-request.
@@ -186,30 +192,60 @@ class Swift:
 
     # -- objects -----------------------------------------------------------------------------------
 
-    def get(self, container: str, name: str, *, newest: bool = False,
-            method: str = 'GET') -> Response | None:
-        """The object, None if there is none. ``newest`` asks every replica. Raises Unavailable."""
-        response = self.request(method, container, name,
-                                headers={'X-Newest': 'true'} if newest else {})
+    def get(self, container: str, name: str) -> Response | None:
+        """The object as some replica has it, None if there is none. Raises Unavailable."""
+        return self._found('GET', self.request('GET', container, name))
+
+    def get_newest(self, container: str, name: str) -> Response | None:
+        """The object as the newest of its replicas has it, None if that is a tombstone.
+
+        Raises Unavailable, also if so few of the primaries answer that none of them need have heard of the last
+        write or delete.
+        """
+        return self._newest('GET', container, name, self._replicas(container, name))
+
+    def head_newest(self, container: str, name: str) -> Response | None:
+        """As :meth:`get_newest`, without a body. Where all primaries have the object, no other server is asked."""
+        replicas = self._replicas(container, name)
+        agreed = replicas.agreed if replicas else None
+        return Response(200, agreed, b'') if agreed else self._newest('HEAD', container, name, replicas)
+
+    def _replicas(self, container: str, name: str) -> Replicas | None:
+        """What the object's primaries say; None where this process cannot ask them."""
+        if not self.primaries:
+            return None
+        environ = self._base | {'PATH_INFO': str_to_wsgi(f'/v1/{self.account}/{container}'), 'SCRIPT_NAME': '',
+                                'REQUEST_METHOD': 'HEAD', 'HTTP_X_BACKEND_ALLOW_RESERVED_NAMES': 'true'}
+        info = get_container_info(environ, self.app, swift_source='MQ')
+        if not is_success(info['status']):
+            return None
+        return self.primaries(int(info['storage_policy']), self.account, container, name,
+                              self._base.get('swift.trans_id', ''))
+
+    def _newest(self, method: str, container: str, name: str, replicas: Replicas | None) -> Response | None:
+        """Swift's answer, which takes in handoffs, unless a primary knows of something newer."""
+        response = self.request(method, container, name, headers={'X-Newest': 'true'})
+        found = self._found(method, response)
+        if replicas is None:
+            return found
+        if not replicas.is_quorum:
+            raise Unavailable('Too few object servers answer.')
+        newest = replicas.newest
+        if float(newest.written_at) <= response.written_at:
+            return found
+        if newest.status == 404:
+            return None
+        if method == 'GET':
+            raise Unavailable('Swift does not show the newest replica.')
+        return Response(200, newest.headers, b'')
+
+    def _found(self, method: str, response: Response) -> Response | None:
+        """The answer to a GET or HEAD of an object, None if there is none. Raises Unavailable."""
         if self._is_absent(response):
             return None
         _expect(response, 200)
         # No body means that a minority of the replicas has a newer tombstone: a delete that was not acknowledged.
         return response if response.body or method == 'HEAD' else None
-
-    def head_newest(self, container: str, name: str) -> Response | None:
-        """The object's headers on the newest of its replicas, None if there is none. Raises Unavailable.
-
-        Where this process can ask object servers itself, and all primaries have the object, they tell; else Swift does.
-        """
-        if self.newest_headers:
-            environ = self._base | {'PATH_INFO': str_to_wsgi(f'/v1/{self.account}/{container}'), 'SCRIPT_NAME': '',
-                                    'REQUEST_METHOD': 'HEAD', 'HTTP_X_BACKEND_ALLOW_RESERVED_NAMES': 'true'}
-            info = get_container_info(environ, self.app, swift_source='MQ')
-            if is_success(info['status']) and (headers := self.newest_headers(
-                    int(info['storage_policy']), self.account, container, name, self._base.get('swift.trans_id', ''))):
-                return Response(200, headers, b'')
-        return self.get(container, name, newest=True, method='HEAD')
 
     def create(self, container: str, name: str, content: bytes, headers: dict[str, str],
                timestamp: float) -> int:
@@ -248,7 +284,7 @@ class Swift:
         headers = {'X-Delete-At': str(delete_at)}
         response = self._retried('POST', container, name, headers=headers)
         if response.status == 409:  # a faster clock wrote it, or we did and did not hear of it
-            there = self.get(container, name, newest=True, method='HEAD')
+            there = self.head_newest(container, name)
             if there is None:
                 return False
             response = self._retried('POST', container, name, headers=headers,
@@ -262,7 +298,7 @@ class Swift:
         """Delete the object, also if a faster clock wrote it. Raises Unavailable."""
         response = self._retried('DELETE', container, name)
         if response.status == 409:
-            there = self.get(container, name, newest=True, method='HEAD')
+            there = self.head_newest(container, name)
             if there is None:
                 return
             response = self._retried('DELETE', container, name,

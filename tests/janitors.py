@@ -49,7 +49,7 @@ class ModelReplicas:
         return [self._ask(index, ask, account, container) for index in range(self.model.replicas)]
 
     def _ask(self, index, ask, account, container):
-        if self.visit('read', index) or index in self.model.silent('containers'):
+        if self.visit('ask', index) or index in self.model.silent('containers'):
             raise Unavailable(f'replica {index} does not answer')
         self.model.catch_up()
         return ask(self.model.container_replicas(account, container)[index])
@@ -73,7 +73,8 @@ class ModelObjects:
     def _ask(self, method, name, at, wanted):
         answers = []
         for index in range(self.model.replicas):
-            answer = self.model.ask_object_server(index, method, *self.where, name, at, self.visit)
+            answer = self.model.ask_object_server(index, method, *self.where, name, at, self.visit,
+                                                  open_expired=True)
             if answer is None or answer.status not in wanted:
                 return []
             answers.append(answer)

@@ -7,9 +7,9 @@
 from .cache import ModelCache
 from .clock import Clock
 from .direct import Direct
-from .newest import ModelNewestHeaders
+from .primaries import ModelPrimaries
 from .proxy import ModelSwift, send
 from .recording import Call, Fault
 from .storage import ReplicaDown
 
-__all__ = ['Call', 'Clock', 'Direct', 'Fault', 'ModelCache', 'ModelNewestHeaders', 'ModelSwift', 'ReplicaDown', 'send']
+__all__ = ['Call', 'Clock', 'Direct', 'Fault', 'ModelCache', 'ModelPrimaries', 'ModelSwift', 'ReplicaDown', 'send']

@@ -51,7 +51,7 @@ class ModelSwift(Storage):
     object write: all replicas have been asked, and none has stored anything yet. It may make
     further requests or switch to another green thread.
 
-    Not modelled: handoff nodes, error limiting, the proxy's container info cache (a
+    Not modelled: handoff nodes, error limiting but for `shunned`, the proxy's container info cache (a
     container is looked up for every object request), erasure coding and objects of the
     same name in different policies, sharding, the expirer's queue, bulk UPDATE, account
     writes, COPY, large objects, versions, footers, delimiter listings. What an account says of
@@ -104,8 +104,8 @@ class ModelSwift(Storage):
         return proxy
 
     def ask_object_server(self, replica: int, method: str, account: str, container: str, name: str,
-                          at: float, visit: Visit = answers_at_once) -> Answer | None:
-        """What one object server answers to HEAD (with X-Backend-Open-Expired) or DELETE; None if it does not.
+                          at: float, visit: Visit = answers_at_once, *, open_expired: bool = False) -> Answer | None:
+        """What one object server answers to HEAD or DELETE; None if it does not answer.
 
         There is no proxy in between, and no container is told. It is recorded as a call, and may be one that fails.
         """
@@ -120,7 +120,7 @@ class ModelSwift(Storage):
             if writes:
                 found.delete(timestamp)
             return answer
-        late = visit('read' if method == 'HEAD' else 'write', replica)
+        late = visit('ask' if method == 'HEAD' else 'write', replica)
         self.catch_up()
         if late and method == 'DELETE':
             self.postpone(late, lambda: replica in self.silent('objects') or delete())
@@ -130,7 +130,7 @@ class ModelSwift(Storage):
         if fault is not None:
             return Answer(fault.status)
         if method == 'HEAD':
-            return found.read(timestamp, open_expired=True)
+            return found.read(timestamp, open_expired)
         if self.on_commit is not None:
             self.on_commit(call)
         return delete()
@@ -162,7 +162,7 @@ class ModelSwift(Storage):
         """Drop all faults and have every replica answer again; stored state stays."""
         self._faults.clear()
         for silent in (self.down, self.down_accounts, self.down_containers,
-                       self.down_objects):
+                       self.down_objects, self.shunned):
             silent.clear()
 
     def run_expirer(self) -> None:

@@ -11,7 +11,8 @@ from .containers import ContainerReplica
 from .objects import ObjectReplica
 from .stamps import stamp
 
-# Called before a replica is asked or written (what for, its number). It may let time pass
+# Called before a replica is asked or written (what for, its number). What a proxy reads is 'read objects' and the like,
+# 'ask' is to be asked with no proxy in between. It may let time pass
 # and others run. The seconds it gives are how late the replica is: 0 for one that answers,
 # inf for one that never does anything; after any other time it does what it was asked to,
 # but nobody is left to hear its answer.
@@ -43,6 +44,8 @@ class Storage:
     nodes as a whole, or only the `down_accounts`, `down_containers` and `down_objects`
     servers. A silent replica gets nothing until `replicate`, or `deliver_rows` for rows.
 
+    `shunned` object servers answer, but not to proxies that read: these have had errors of them.
+
     How listings lag: rows for the replicas in `lagging` wait for `deliver_rows`; besides,
     a row waits with probability `lag_chance`, for up to `lag_seconds` if that is not None.
 
@@ -58,6 +61,7 @@ class Storage:
         self.down_accounts: set[int] = set()
         self.down_containers: set[int] = set()
         self.down_objects: set[int] = set()
+        self.shunned: set[int] = set()
         self.lagging: set[int] = set()
         self.lag_chance = 0.0
         self.lag_seconds: float | None = None
@@ -82,7 +86,8 @@ class Storage:
             order.sort(key=lambda replica: replica != self.first_replica)
 
         def answer(replica: int) -> Answer | None:
-            if visit('read', replica) or replica in self.silent(kind):
+            if visit(f'read {kind}', replica) or replica in self.silent(kind) \
+                    or kind == 'objects' and replica in self.shunned:
                 return None
             return ask(replica)
         return read_replicas(

@@ -14,13 +14,14 @@ from typing import Any
 
 import eventlet
 from janitors import ModelReplicas
-from model_swift import Direct, ModelCache, ModelNewestHeaders, ModelSwift
+from model_swift import Direct, ModelCache, ModelPrimaries, ModelSwift
 from swift.common.exceptions import MemcacheConnectionError
 
 from swiftqueue.errors import Unavailable
 from swiftqueue.janitor import Janitor, queues_of
 from swiftqueue.limits import Options
 from swiftqueue.middleware.queue import QueueFilter
+from swiftqueue.object_servers import Replicas
 from swiftqueue.queues import Account, Engine, Queue
 from swiftqueue.swift import Swift
 
@@ -31,7 +32,6 @@ ACCOUNT = 'AUTH_test'
 KEY = b'a key that every proxy of the cloud knows'
 OPTIONS = Options(min_message_ttl=1, min_claim_ttl=1, min_claim_grace=0)
 AT_ALL = 0.5  # chance that a step takes any time; it is cheaper if it does not
-READS_DIRECTLY = 0.5  # chance that a process asks object servers itself
 JANITOR_DIES = 0.1  # chance that a pass of the janitor does not come to its end
 FREEZE = 0.001  # a frozen process that goes on at the very instant when it is to
 
@@ -75,9 +75,9 @@ class Cloud:
         self.processes[self.processes.index(process)] = Process(self, process.name, process.skew)
 
     def may_miss(self, replica: int) -> bool:
-        """Whether that replica may leave a read without an answer. One of them may, at any time.
+        """Whether that replica may leave any read without an answer. One of them may, at any time.
 
-        If two of three do not answer, the third one's word stands for all, and no protocol above can help.
+        If two of three do not answer, the third one's word stands for all.
         """
         nobody_silent = not any(self.swift.silent(kind) for kind in ('accounts', 'containers', 'objects'))
         return nobody_silent and int(self.hub.now / 20) % self.swift.replicas == replica
@@ -88,7 +88,7 @@ class Cloud:
         self.swift.heal()
         self.swift.lag_chance = 0
         for process in self.processes:
-            process.cache, process.frozen_until = self.caches[0], 0
+            process.cache, process.frozen_until, process.shunned = self.caches[0], 0, set()
         for cache in self.caches:
             cache.down = False
 
@@ -105,7 +105,8 @@ class Cloud:
             eventlet.spawn_after(self.chance.uniform(0, 2), setattr, janitor, 'alive', False)
 
         def swift(account: str) -> Swift:
-            return Swift(janitor.swift, {}, account, logger=self.logger, clock=janitor.clock)
+            return Swift(janitor.swift, {}, account, logger=self.logger, clock=janitor.clock,
+                         primaries=janitor.engine.primaries)
         try:
             queues = queues_of(swift(ACCOUNT))
             Janitor(swift, ModelReplicas(self.swift, janitor.visit), self.logger).sweep(queues, thorough=thorough)
@@ -122,11 +123,12 @@ class Process:
         self.skew = skew
         self.alive = True
         self.frozen_until = 0.0
+        self.shunned: set[int] = set()  # object servers that this proxy does not ask when it reads
         self.cache = cloud.caches[0]
         chance = random.Random(cloud.chance.getrandbits(32))
         self.engine = Engine(OPTIONS, KEY, clock=self.clock, monotonic=lambda: cloud.hub.now,
                              random_bits=chance.getrandbits, token_bytes=chance.randbytes,
-                             newest_headers=self.newest_headers if chance.random() < READS_DIRECTLY else None)
+                             primaries=self.primaries if chance.random() < cloud.profile.direct else None)
         self.direct = Direct(cloud.swift, self.clock, self.visit)
         self.filter = QueueFilter(self.swift, self.engine, cloud.logger)
 
@@ -153,12 +155,18 @@ class Process:
         """How late a storage server is; see `model_swift.storage.Visit`."""
         self.step()
         cloud, chance = self.cloud, self.cloud.hub.chance
+        if what == 'read objects' and replica in self.shunned:
+            return float('inf')
         if not cloud.profile.late or what == 'gap' or chance.random() >= cloud.profile.late:
             return 0
-        if what == 'read' and not cloud.may_miss(replica):
+        if self._must_answer(what) and not cloud.may_miss(replica):
             return 0
         cloud.hub.pause(chance.choice((0.5, 10)))  # until the proxy gives up
         return chance.choice((float('inf'), chance.uniform(0, 5), chance.uniform(0, 60)))
+
+    def _must_answer(self, what: str) -> bool:
+        """Whether it is a read that a quorum of replicas has to answer, with nothing above that would make sure."""
+        return what.startswith('read') and not (what == 'read objects' and self.engine.primaries)
 
     def fails(self, likely: float) -> bool:
         return bool(likely) and self.cloud.hub.chance.random() < likely
@@ -166,7 +174,7 @@ class Process:
     def queue(self, name: str) -> Queue:
         """The queue as one request sees it that comes through no door."""
         swift = Swift(self.swift, {'swift.cache': Memcache(self)}, ACCOUNT, logger=self.cloud.logger, clock=self.clock,
-                      infocache=self.engine.infocache())
+                      infocache=self.engine.infocache(), primaries=self.engine.primaries)
         return Account(self.engine, swift).queue(name)
 
     # -- what the filter has to its right, and what clients call --
@@ -186,9 +194,9 @@ class Process:
         start_response(*answered)
         return chunks
 
-    def newest_headers(self, *asked: Any) -> dict[str, str] | None:
+    def primaries(self, *asked: Any) -> Replicas:
         self.step()
-        return ModelNewestHeaders(self.cloud.swift, self.visit)(*asked)
+        return ModelPrimaries(self.cloud.swift, self.visit)(*asked)
 
     def request(self, method: str, path: str, query: str = '', body: bytes = b'', media_type: str = 'application/json',
                 ) -> tuple[int, dict[str, str], bytes]:

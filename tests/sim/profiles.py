@@ -30,6 +30,7 @@ class Profile:
     purges: bool = False
     shards: int = 1  # that a queue has at first, or some less
     grows: bool = False  # the queue gets more of them meanwhile
+    direct: float = 0.5  # chance that a process asks object servers itself
     singly: bool = False  # whether half of the workers claim each message by itself
 
     @property
@@ -50,6 +51,8 @@ PROFILES = {profile.name: profile for profile in (
     replace(CALM, name='failures', refused=0.02, unanswered=0.02, slow=0.01),
     replace(CALM, name='crashes', trouble=6, troubles=('crash',)),
     replace(CALM, name='silence', trouble=10, troubles=('silent node', 'silent objects', 'silent containers'),
+            janitor=True),
+    replace(CALM, name='shunning', trouble=2, troubles=('shunned', 'shunned', 'silent objects'), direct=1,
             janitor=True),
     replace(CALM, name='late', late=0.02, janitor=True),
     replace(CALM, name='purges', purges=True, janitor=True),

@@ -46,6 +46,18 @@ def _silence(name: str) -> Callable[[Cloud, random.Random], None]:
     return silence
 
 
+def _shunned(cloud: Cloud, chance: random.Random) -> None:
+    """An object server misses something; then a proxy that has had errors of all others reads from that one alone."""
+    replica = chance.randrange(cloud.swift.replicas)
+    with _for_a_while(cloud, chance):
+        cloud.swift.down_objects.add(replica)
+    cloud.swift.down_objects.discard(replica)
+    process = chance.choice(cloud.processes)
+    with _for_a_while(cloud, chance):
+        process.shunned = set(range(cloud.swift.replicas)) - {replica}
+    process.shunned = set()
+
+
 @contextmanager
 def _for_a_while(cloud: Cloud, chance: random.Random) -> Iterator[None]:
     yield
@@ -80,6 +92,7 @@ TROUBLES: dict[str, Callable[[Cloud, random.Random], None]] = {
     'silent node': _silence('down'),
     'silent objects': _silence('down_objects'),
     'silent containers': _silence('down_containers'),
+    'shunned': _shunned,
     'cache down': _cache_down,
     'cache wiped': _cache_wiped,
     'keys lost': _keys_lost,

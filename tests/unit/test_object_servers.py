@@ -1,4 +1,4 @@
-"""Claims read from object servers without a proxy-server in between."""
+"""Object servers asked without a proxy-server in between, and what a quorum of them is good for."""
 
 import eventlet
 import pytest
@@ -10,25 +10,54 @@ from swiftqueue import object_servers
 from swiftqueue.errors import MessageClaimed, ReceiptInvalid
 from swiftqueue.model import NewMessage
 from swiftqueue.names import claims_container
-from swiftqueue.object_servers import NewestHeaders, Servers, newest
+from swiftqueue.object_servers import Primaries, Replica, Replicas, Servers
 
 
-def says(*instants):
-    return [{'x-backend-timestamp': f'{instant:016.5f}', 'etag': f'e{instant}'} for instant in instants]
+def data(instant, etag='', changed_at=None):
+    return Replica(200, {'x-backend-data-timestamp': f'{instant:016.5f}', 'etag': etag or f'e{instant}',
+                         'x-backend-timestamp': f'{changed_at or instant:016.5f}'})
+
+
+def tombstone(instant):
+    return Replica(404, {'x-backend-timestamp': f'{instant:016.5f}'})
+
+
+NOTHING = Replica(404, {})
 
 
 # -- which replica counts --------------------------------------------------------------------------
 
-def test_the_newest_replica_counts():
-    assert newest(says(1, 3, 2))['etag'] == 'e3'
-    assert newest([]) is None
+@pytest.mark.parametrize('found, etag', [
+    ([data(1), data(3), data(2)], 'e3'),
+    ([data(5), data(5)], 'e5'),
+    ([data(5), data(5, 'other')], None),  # those equally new have to say the same
+    ([data(5), data(5, 'other'), data(6)], 'e6'),
+    ([data(1), NOTHING], None),
+    ([data(3), tombstone(1)], None),
+    ([], None)])
+def test_the_newest_counts_at_once_where_all_have_the_object(found, etag):
+    agreed = Replicas(tuple(found), max(1, len(found))).agreed
+    assert (agreed and agreed['etag']) == etag
 
 
-def test_replicas_that_are_equally_new_have_to_say_the_same():
-    one, two = says(5, 5)
-    assert newest([one, two]) == one
-    assert newest([one, two | {'etag': 'other'}]) is None
-    assert newest([one, two | {'etag': 'other'}, *says(6)])['etag'] == 'e6'
+def test_all_means_all_primaries():
+    assert Replicas((data(1), data(1)), 3).agreed is None
+
+
+@pytest.mark.parametrize('found, newest', [
+    ([NOTHING, data(1)], data(1)),
+    ([data(1), tombstone(2)], tombstone(2)),
+    ([tombstone(1), data(2)], data(2)),
+    ([data(1, changed_at=9), tombstone(2)], tombstone(2)),  # a POST brings nothing back
+    ([tombstone(1), data(1)], data(1))])  # not a tombstone: it has expired on one replica
+def test_the_newest_is_a_put_or_a_delete(found, newest):
+    assert Replicas(tuple(found), 3).newest == newest
+
+
+@pytest.mark.parametrize('primaries, enough', [(1, 1), (2, 1), (3, 2), (4, 2), (5, 3)])
+def test_a_quorum_is_as_many_as_swift_wants_of_a_write(primaries, enough):
+    assert Replicas((NOTHING,) * enough, primaries).is_quorum
+    assert not Replicas((NOTHING,) * (enough - 1), primaries).is_quorum
 
 
 # -- real requests ---------------------------------------------------------------------------------
@@ -39,12 +68,12 @@ def read(servers, monkeypatch):  # noqa: F811
     for number, server in enumerate(servers):
         server.answer = 200
         server.headers = {'X-Backend-Timestamp': f'{100 + number:010d}.00000', 'Etag': f'e{number}'}
-    ask = NewestHeaders(lambda policy: Ring(servers))
+    ask = Primaries(lambda policy: Ring(servers))
     return lambda: ask(0, 'AUTH_test', '\x00claims', '\x00a b', 'tx1')
 
 
 def test_every_server_is_asked_and_the_newest_answer_taken(read, servers):  # noqa: F811
-    assert read()['etag'] == 'e2'
+    assert read().agreed['etag'] == 'e2'
     for server in servers:
         environ, = server.asked
         assert environ['REQUEST_METHOD'] == 'HEAD'
@@ -54,11 +83,33 @@ def test_every_server_is_asked_and_the_newest_answer_taken(read, servers):  # no
         assert environ['HTTP_X_TRANS_ID'] == 'tx1'
 
 
-@pytest.mark.parametrize('answers', [(200, 404, 200), (404, 404, 404), (200, 200, 507), (503, 200, 200),
-                                     ('late', 200, 200)])
-def test_unless_all_have_it_nothing_is_said(read, servers, answers):  # noqa: F811
+@pytest.mark.parametrize('answers, statuses', [
+    ((200, 404, 200), [200, 404, 200]),
+    ((200, 200, 507), [200, 200]),
+    (('late', 200, 404), [200, 404]),
+    ((503, 404, 507), [404])])
+def test_only_what_tells_of_the_object_counts(read, servers, answers, statuses):  # noqa: F811
     tell(servers, *answers)
-    assert read() is None
+    replicas = read()
+    assert [replica.status for replica in replicas.found] == statuses
+    assert replicas.primaries == 3
+    assert replicas.agreed is None
+
+
+def test_a_server_that_failed_is_asked_again_only_for_a_quorum(read, servers):  # noqa: F811
+    tell(servers, 200, 200, 507)
+    assert len(read().found) == len(read().found) == 2
+    assert [len(server.asked) for server in servers] == [2, 2, 1]
+    tell(servers, 507, 200, 200)
+    assert len(read().found) == 2
+    assert [len(server.asked) for server in servers] == [4, 3, 2]  # the first one twice: others may only be slow
+
+
+def test_slow_servers_are_waited_for_where_there_is_no_quorum_without_them(read, servers, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(object_servers, 'ANSWER_SECONDS', 0)
+    tell(servers, 200, 200, 404)
+    slow = Primaries(lambda policy: Ring(servers))
+    assert slow(0, 'a', 'c', 'o', 'tx').is_quorum
 
 
 def test_erasure_coded_objects_are_not_asked_for(read, servers, monkeypatch):  # noqa: F811
@@ -69,11 +120,11 @@ def test_erasure_coded_objects_are_not_asked_for(read, servers, monkeypatch):  #
 
 
 def test_connections_are_kept_and_one_that_was_closed_is_made_anew(read, servers):  # noqa: F811
-    assert all(read() for _ in range(5))
+    assert all(read().agreed for _ in range(5))
     assert [len(server.ports) for server in servers] == [1, 1, 1]
     servers[1].restart()
-    assert read()['etag'] == 'e2'
-    assert read()['etag'] == 'e2'
+    assert read().agreed['etag'] == 'e2'
+    assert read().agreed['etag'] == 'e2'
 
 
 def test_a_connection_that_was_idle_for_long_is_not_used(servers):  # noqa: F811
@@ -89,7 +140,7 @@ def test_a_connection_that_was_idle_for_long_is_not_used(servers):  # noqa: F811
 
 
 def test_requests_at_once_have_connections_of_their_own(read, servers):  # noqa: F811
-    assert [each.wait()['etag'] for each in [eventlet.spawn(read) for _ in range(5)]] == ['e2'] * 5
+    assert [each.wait().agreed['etag'] for each in [eventlet.spawn(read) for _ in range(5)]] == ['e2'] * 5
 
 
 def test_a_server_that_failed_is_left_alone_for_a_while(servers):  # noqa: F811
@@ -151,3 +202,37 @@ def test_a_receipt_that_one_server_still_takes_for_good_is_refused(world, stale)
     container = claims_container('jobs', world.queue().record().generation)
     assert not [call for call in calls if call.container == container and call.obj and call.method == 'HEAD'
                 and call.swift_source]
+
+
+@pytest.mark.parametrize('direct', [True, False])
+def test_what_was_acked_stays_so_for_a_proxy_that_reads_from_the_one_server_that_missed_it(direct):
+    world = World(direct=direct)
+    world.queue().create()
+    world.queue().messages.post([NewMessage('a')])
+    world.tick()
+    claim = world.queue().claims.create(1, ttl=60)
+    world.swift.down_objects = {2}
+    world.swift.lagging = {0, 1, 2}
+    world.tick()
+    world.queue().claims.ack(claim.messages[0].id, claim.id)
+    world.swift.heal()
+    world.tick(100)
+    world.swift.shunned = {0, 1}
+    assert bool(world.queue(proxy=1).claims.create(1)) is not direct  # which is what asking them directly is for
+
+
+@pytest.mark.parametrize('direct', [True, False])
+def test_a_claim_that_was_renewed_runs_for_a_proxy_that_reads_from_the_one_server_that_missed_it(direct):
+    world = World(direct=direct)
+    world.queue().create()
+    world.queue().messages.post([NewMessage('a')])
+    world.tick()
+    claim = world.queue().claims.create(1, ttl=60)
+    world.swift.down_objects = {2}
+    world.swift.lagging = {0, 1, 2}
+    world.tick(55)
+    world.queue().claims.renew(claim.id, ttl=60)
+    world.swift.heal()
+    world.tick(10)
+    world.swift.shunned = {0, 1}
+    assert bool(world.queue(proxy=1).claims.create(1)) is not direct

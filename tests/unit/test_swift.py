@@ -11,8 +11,10 @@ from swift.common.middleware.acl import clean_acl
 from swift.common.middleware.tempauth import filter_factory
 from swift.common.middleware.tempurl import authorize_same_account
 from swift.common.swob import HTTPForbidden, HTTPNotFound, HTTPUnauthorized, Request
+from swift.common.utils import Timestamp
 
 from swiftqueue.errors import Forbidden, Invalid, QuotaExceeded, Unauthorized, Unavailable
+from swiftqueue.object_servers import Replica, Replicas
 from swiftqueue.swift import GenerationGone, Swift
 
 ACCOUNT = 'AUTH_test'
@@ -53,7 +55,7 @@ def every_verb(app, environ=None):
     swift.create(BOX, NAME + '2', b'2', {}, swift.clock())
     swift.extend(BOX, NAME, 1_900_000_001)
     swift.get(BOX, NAME)
-    swift.get(BOX, NAME, newest=True, method='HEAD')
+    swift.head_newest(BOX, NAME)
     swift.listing(BOX, prefix='\x00', marker='\x00a', end_marker='\x00z')
     swift.listing()
     swift.delete(BOX, NAME)
@@ -316,11 +318,65 @@ def test_a_full_disk_is_not_tried_again(swift, model):
     assert len(model.calls) == 1
 
 
+READS = [Swift.get_newest, Swift.head_newest]
+
+
+def telling(model, *found):
+    """A client of Swift whose object servers say this."""
+    swift = make(model, primaries=lambda *asked: Replicas(tuple(found), 3))
+    swift.put_container(BOX)
+    return swift
+
+
+def replica(status, instant=0):
+    return Replica(status, {'x-backend-timestamp': Timestamp(instant).internal, 'etag': 'theirs'} if instant else {})
+
+
+@pytest.mark.parametrize('read', READS)
+def test_without_a_quorum_of_object_servers_nothing_is_known(model, read):
+    swift = telling(model, replica(404))
+    with pytest.raises(Unavailable):
+        read(swift, BOX, NAME)
+    swift.store(BOX, NAME, b'body', {}, model.clock())
+    with pytest.raises(Unavailable):
+        read(swift, BOX, NAME)
+
+
+@pytest.mark.parametrize('read', READS)
+def test_a_tombstone_that_swift_did_not_see_counts(model, read):
+    swift = telling(model, replica(200, model.clock()), replica(404, model.clock() + 1))
+    swift.store(BOX, NAME, b'body', {}, model.clock())
+    assert read(swift, BOX, NAME) is None
+
+
+@pytest.mark.parametrize('read', READS)
+def test_where_swift_sees_more_than_the_primaries_it_is_right(model, read):
+    swift = telling(model, replica(200, 1), replica(404, 2))
+    swift.store(BOX, NAME, b'body', {}, model.clock())
+    assert read(swift, BOX, NAME).timestamp == model.clock()
+
+
+def test_newer_headers_than_swift_shows_are_taken_and_a_newer_body_is_waited_for(model):
+    swift = telling(model, replica(404), replica(200, model.clock() + 1))
+    swift.store(BOX, NAME, b'body', {}, model.clock())
+    assert swift.head_newest(BOX, NAME).headers['etag'] == 'theirs'
+    with pytest.raises(Unavailable):
+        swift.get_newest(BOX, NAME)
+    swift.request('DELETE', BOX, NAME, timestamp=model.clock() + 0.1)  # Swift says 404, but of something older
+    assert swift.head_newest(BOX, NAME).headers['etag'] == 'theirs'
+
+
+def test_what_no_server_has_is_not_there(model):
+    swift = telling(model, replica(404), replica(404))
+    assert swift.get_newest(BOX, NAME) is None
+    assert swift.head_newest(BOX, NAME) is None
+
+
 def test_a_slow_clock_deletes_what_a_fast_one_wrote(model, swift):
     swift.store(BOX, NAME, b'', {}, model.clock() + 30)
     swift.delete(BOX, NAME)
     assert [call.status for call in model.calls if call.method == 'DELETE'] == [409, 204]
-    assert swift.get(BOX, NAME, newest=True) is None
+    assert swift.get_newest(BOX, NAME) is None
     assert model.live_objects(ACCOUNT) == []
 
 
@@ -345,7 +401,7 @@ FAILURES = [500, 502, 503, 504, 412, 'timeout', RuntimeError('below us'), OSErro
 def test_a_read_that_failed_is_never_an_absence(swift, model, failure):
     model.fail(lambda call: call.method in ('GET', 'HEAD'), failure, times=NEVER)
     reads = [partial(swift.listing, BOX), swift.listing, partial(swift.get, BOX, NAME),
-             partial(swift.get, BOX, NAME, newest=True, method='HEAD'),
+             partial(swift.head_newest, BOX, NAME),
              partial(swift.head_container, BOX)]
     for read in reads:
         with pytest.raises(Unavailable):
