@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
-from http.client import HTTPException, HTTPResponse
+from http.client import HTTPResponse
 from typing import Any, Protocol
 
 from eventlet import Timeout
@@ -21,8 +21,9 @@ from swift.common.direct_client import direct_head_container, gen_headers
 from swift.common.exceptions import ClientException
 from swift.common.ring import Ring
 
+from swiftqueue.direct import Node, answer
 from swiftqueue.errors import Unavailable
-from swiftqueue.object_servers import Node, Servers
+from swiftqueue.object_servers import Servers
 
 _ANSWER_SECONDS = 20  # that a server may take
 
@@ -82,21 +83,8 @@ class DirectReplicas:
 
     def _ask(self, question: Callable, account: str, container: str, *arguments: Any) -> list[Any]:
         partition, nodes = self.ring.get_nodes(account, container)
-        return [_answer(partial(question, node, partition, account, container, *arguments), node)
+        return [answer(node, partial(question, node, partition, account, container, *arguments))
                 for node in nodes]
-
-
-def _answer(question: Callable[[], Any], node: Node) -> Any:
-    """What the node says; None if it has no such container."""
-    try:
-        return question()
-    except ClientException as error:
-        if error.http_status == 404:
-            return None
-        reason: Any = error
-    except (OSError, HTTPException, Timeout) as error:
-        reason = error
-    raise Unavailable(f'Container server {node["ip"]}:{node["port"]} cannot be asked: {reason}')
 
 
 def _mark_deleted(node: Node, partition: int, account: str, container: str, deleted_at: dict[str, float]) -> bool:

@@ -12,7 +12,6 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse
-from typing import Any
 
 from eventlet import Timeout
 from swift.common.bufferedhttp import BufferedHTTPConnection
@@ -20,13 +19,13 @@ from swift.common.ring import Ring
 from swift.common.storage_policy import POLICIES, REPL_POLICY
 from swift.common.utils import Timestamp, quorum_size, quote
 
+from swiftqueue.direct import Node
+
 ANSWER_SECONDS = 1  # that a server may take before it is Swift's turn
 PATIENCE_SECONDS = 5  # that it may take where there is no quorum without it
 SHUN_SECONDS = 10  # for which a server that failed is not asked again
 _MOST_IDLE = 20  # connections kept to one server
 _IDLE_SECONDS = 30  # for which they are kept; servers close theirs after a minute
-
-Node = dict[str, Any]
 
 
 class Servers:

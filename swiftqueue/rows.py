@@ -17,11 +17,9 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import partial
 from hashlib import md5
-from http.client import HTTPException
 from itertools import islice
 from typing import Any, NamedTuple
 
-from eventlet import Timeout
 from swift.common.direct_client import (
     direct_get_account,
     direct_get_container,
@@ -35,6 +33,7 @@ from swift.common.ring import Ring
 from swift.common.storage_policy import POLICIES
 from swift.common.utils import Timestamp, readconf
 
+from swiftqueue.direct import Node, answer
 from swiftqueue.errors import Unavailable
 from swiftqueue.limits import MAX_INLINE
 from swiftqueue.names import KEPT_ROW, parse_container, parse_envelope, parse_record, queue_container
@@ -45,7 +44,6 @@ RECLAIM_AGE = 604800  # Swift's default
 NEVER = Timestamp(0)
 POLICY = 'X-Backend-Storage-Policy-Index'
 
-Node = dict[str, Any]
 Headers = dict[str, str]
 
 
@@ -87,12 +85,12 @@ class Rows:
     def has_account(self, account: str) -> bool:
         ring = Ring(self.swift_dir, ring_name='account')
         partition, nodes = ring.get_nodes(account)
-        return _any(nodes, lambda node: _ask(
+        return _any(nodes, lambda node: answer(
             node, partial(direct_get_account, node, partition, account, limit=1)) is not None)
 
     def has_queue(self, account: str, queue: str) -> bool:
         partition, nodes = self.ring.get_nodes(account, queue_container(queue))
-        return _any(nodes, lambda node: _ask(
+        return _any(nodes, lambda node: answer(
             node, partial(direct_head_container, node, partition, account, queue_container(queue))) is not None)
 
     def is_current(self, account: str, container: str) -> bool:
@@ -152,14 +150,14 @@ class Rows:
         row = copy.row()
         partition, _ = self.ring.get_nodes(place.account, place.container)
         for node, _ in containers:
-            _ask(node, partial(direct_put_container_object, node, partition, *place, headers=row))
+            answer(node, partial(direct_put_container_object, node, partition, *place, headers=row))
         # To list it, a server commits it. If none shows it, they know of a later deletion.
         return Fate.RESTORED if self.is_listed(place) else Fate.DELETED
 
     def _heads(self, account: str, container: str) -> list[tuple[Node, Headers]]:
         """Each primary node, and what it says of the container; nothing where there is none."""
         partition, nodes = self.ring.get_nodes(account, container)
-        return [(node, _ask(node, partial(direct_head_container, node, partition, account, container)) or {})
+        return [(node, answer(node, partial(direct_head_container, node, partition, account, container)) or {})
                 for node in nodes]
 
     def _newest(self, place: Place, policy: int) -> _Copy | None:
@@ -229,9 +227,9 @@ class _Copy:
         if KEPT_ROW in self.headers:
             return self.headers[KEPT_ROW]
         etag = self.headers.get('X-Object-Sysmeta-Ec-Etag') or self.headers['Etag'].strip('"')
-        answer = _ask(self.node, partial(
+        found = answer(self.node, partial(
             direct_get_object, self.node, self.partition, *self.place, headers={POLICY: str(self.policy)}))
-        content = answer[1] if answer else b''
+        content = found[1] if found else b''
         if md5(content, usedforsecurity=False).hexdigest() != etag:  # a piece of an erasure-coded object, or damaged
             return etag
         row, = parse_envelope(json.loads(content)).row(etag, MAX_INLINE).values()
@@ -250,7 +248,7 @@ def _look(place: Place, policy: int, node: Node, partition: int) -> _Copy:
             if error.http_status != 404:
                 raise
             return False, error.http_headers
-    return _Copy(place, policy, node, partition, *_ask(node, head))
+    return _Copy(place, policy, node, partition, *answer(node, head))
 
 
 def reclaim_age(conf_file: str) -> float:
@@ -258,19 +256,6 @@ def reclaim_age(conf_file: str) -> float:
     sections = readconf(conf_file).values()
     return min((float(section['reclaim_age']) for section in sections
                 if isinstance(section, dict) and 'reclaim_age' in section), default=RECLAIM_AGE)
-
-
-def _ask(node: Node, question: Callable[[], Any]) -> Any:
-    """What the server of the node answers; None to a 404. Raises Unavailable."""
-    try:
-        return question()
-    except ClientException as error:
-        if error.http_status == 404:
-            return None
-        reason: Any = error
-    except (OSError, HTTPException, Timeout) as error:
-        reason = error
-    raise Unavailable(f'{node["ip"]}:{node["port"]} cannot be asked: {reason}')
 
 
 def _any(nodes: list[Node], question: Callable[[Node], bool]) -> bool:
@@ -288,9 +273,9 @@ def _any(nodes: list[Node], question: Callable[[Node], bool]) -> bool:
 
 
 def _list(node: Node, partition: int, account: str, container: str, **bounds: Any) -> list[dict[str, Any]]:
-    answer = _ask(node, partial(direct_get_container, node, partition, account, container,
-                                headers={'X-Backend-Record-Type': 'object'}, **bounds))
-    return answer[1] if answer else []
+    listing = answer(node, partial(direct_get_container, node, partition, account, container,
+                                   headers={'X-Backend-Record-Type': 'object'}, **bounds))
+    return listing[1] if listing else []
 
 
 def _listed(node: Node, partition: int, account: str, container: str, names: set[str]) -> set[str]:
