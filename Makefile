@@ -5,6 +5,7 @@ PYTHON ?= python3
 ARGS ?=
 SEEDS ?= 10000
 SCALE ?= 20
+IN_PROCESS := $(addprefix tests/,unit wire contract sim fuzz)
 
 VENV := .venv
 INSTALL = $(VENV)/bin/pip install --quiet --disable-pip-version-check --editable
@@ -14,8 +15,14 @@ INSTALL = $(VENV)/bin/pip install --quiet --disable-pip-version-check --editable
 serve: $(VENV)/.installed
 	@$(VENV)/bin/swiftqueue serve $(ARGS)
 
+# First what is content with one process, several at once; then what starts servers, which have the machine to themselves.
 test: $(VENV)/.installed-test
+ifdef ARGS
 	$(VENV)/bin/pytest $(ARGS)
+else
+	$(VENV)/bin/pytest -n auto --maxprocesses 8 $(IN_PROCESS)
+	$(VENV)/bin/pytest $(addprefix --ignore=,$(IN_PROCESS))
+endif
 
 # For as long as you like: SCALE times the examples of `make test`, drawn by chance.
 fuzz: $(VENV)/.installed-test
