@@ -15,8 +15,7 @@ from typing import Any
 from eventlet import Timeout
 
 from swiftqueue.errors import QueueError, Unauthorized, Unavailable
-from swiftqueue.queues import Account, Engine
-from swiftqueue.swift import Swift
+from swiftqueue.queues import Engine
 
 from . import connection, identity, sqs_messages, sqs_permissions, sqs_queues
 from .frontend import Request
@@ -92,14 +91,16 @@ class Door:
         if signed.verified is False:
             raise SqsError('SignatureDoesNotMatch', 'The request signature we calculated does not match the signature '
                                                     'you provided. Check your secret key and signing method.')
+        unknown = SqsError('InvalidClientTokenId', 'The security token included in the request is invalid.')
+        if signed.verified is None:
+            raise unknown  # whoever the environ speaks of, nobody has checked this signature
         try:
             project = identity.project_of(environ, None, options)
         except Unauthorized:
-            raise SqsError('InvalidClientTokenId', 'The security token included in the request is invalid.') from None
+            raise unknown from None
         account = identity.account_of(environ, project, options)
-        swift = Swift(self.app, environ, account, logger=self.logger, clock=engine.clock,
-                      at_once=options.subrequests, infocache=engine.infocache(), primaries=engine.primaries)
-        return Call(signed, engine, Account(engine, swift, partial(connection.given_up, environ)))
+        return Call(signed, engine, engine.account(self.app, environ, account, self.logger,
+                                                   partial(connection.given_up, environ)))
 
 
 def send(written: Written, request: Request, start_response: Callable) -> list[bytes]:

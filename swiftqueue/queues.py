@@ -6,6 +6,7 @@ re-creating the queue names a new one, and the old containers are the janitor's.
 
 from __future__ import annotations
 
+import logging
 import math
 import secrets
 import time
@@ -90,6 +91,13 @@ class Engine:
         if now - self._infos_since >= _INFO_SECONDS:
             self._infos, self._infos_since = {}, now
         return self._infos
+
+    def account(self, app: Callable, environ: dict[str, Any], name: str, logger: logging.Logger,
+                given_up: Callable[[], bool] = lambda: False) -> Account:
+        """The account of that name, on behalf of the request of ``environ``; ``app`` is the rest of the pipeline."""
+        swift = Swift(app, environ, name, logger=logger, clock=self.clock, at_once=self.options.subrequests,
+                      infocache=self.infocache(), primaries=self.primaries)
+        return Account(self, swift, given_up)
 
     @property
     def inline_limit(self) -> int:
