@@ -1,7 +1,8 @@
 """The door of Amazon SQS: who asks, for which action, and how the answer is written.
 
 It serves what the filter ``sqsapi`` has claimed, once the auth filter has seen it. The handlers are in
-:mod:`sqs_queues`, :mod:`sqs_permissions` and :mod:`sqs_messages`; an action without one is not offered.
+:mod:`sqs_queues`, :mod:`sqs_permissions`, :mod:`sqs_messages` and :mod:`sqs_move_tasks`; an action without one is not
+offered.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from eventlet import Timeout
 from swiftqueue.errors import QueueError, Unauthorized, Unavailable
 from swiftqueue.queues import Engine
 
-from . import connection, identity, sqs_messages, sqs_permissions, sqs_queues
+from . import connection, identity, sqs_messages, sqs_move_tasks, sqs_permissions, sqs_queues
 from .frontend import Request
 from .sqs_call import Call
 from .sqs_errors import SqsError, translated
@@ -29,6 +30,7 @@ SIGNED = 'swiftqueue.sqs'  # in the environ: the request as it was signed
 
 HANDLERS: dict[str, Callable[[Call, dict[str, Any]], dict[str, Any] | None]] = {
     'AddPermission': sqs_permissions.add_permission,
+    'CancelMessageMoveTask': sqs_move_tasks.cancel_message_move_task,
     'ChangeMessageVisibility': sqs_messages.change_visibility,
     'ChangeMessageVisibilityBatch': sqs_messages.change_visibility_batch,
     'CreateQueue': sqs_queues.create_queue,
@@ -38,6 +40,7 @@ HANDLERS: dict[str, Callable[[Call, dict[str, Any]], dict[str, Any] | None]] = {
     'GetQueueAttributes': sqs_queues.get_queue_attributes,
     'GetQueueUrl': sqs_queues.get_queue_url,
     'ListDeadLetterSourceQueues': sqs_queues.list_dead_letter_source_queues,
+    'ListMessageMoveTasks': sqs_move_tasks.list_message_move_tasks,
     'ListQueueTags': sqs_queues.list_queue_tags,
     'ListQueues': sqs_queues.list_queues,
     'PurgeQueue': sqs_queues.purge_queue,
@@ -46,6 +49,7 @@ HANDLERS: dict[str, Callable[[Call, dict[str, Any]], dict[str, Any] | None]] = {
     'SendMessage': sqs_messages.send_message,
     'SendMessageBatch': sqs_messages.send_message_batch,
     'SetQueueAttributes': sqs_queues.set_queue_attributes,
+    'StartMessageMoveTask': sqs_move_tasks.start_message_move_task,
     'TagQueue': sqs_queues.tag_queue,
     'UntagQueue': sqs_queues.untag_queue,
 }

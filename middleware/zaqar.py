@@ -94,8 +94,8 @@ def door(app: Callable, engine: Engine, logger: logging.Logger) -> Frontend:
             identity.allow_everything(environ)
         _check_media(request)
         client_id = _client_id(request, options.client_id_uuid_safe)
-        return Call(request, engine, engine.account(app, environ, account, logger, partial(connection.given_up, environ)),
-                    project, client_id)
+        given_up = partial(connection.given_up, environ)
+        return Call(request, engine, engine.account(app, environ, account, logger, given_up), project, client_id)
 
     return Frontend(ROUTES, begin, render, logger)
 
