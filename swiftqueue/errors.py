@@ -42,7 +42,7 @@ class MoveTaskNotFound(NotFound):
 
 
 class MoveTaskOver(QueueError):
-    """The move task has come to its end already."""
+    """The move task has come to its end already, or is being cancelled."""
 
 
 class MoveTaskRunning(QueueError):

@@ -124,8 +124,8 @@ class MoveTasks:
     def _cancel(self, record: Record, task_id: str) -> MoveTask:
         for number, state in self._latest(record, KEPT):
             if state.id == task_id:
-                if state.status != 'running':
-                    raise MoveTaskOver('The task is over.')
+                if state.status != 'running' or self.is_cancelled(record, number):
+                    raise MoveTaskOver('The task is over, or soon will be.')
                 now = self.engine.clock()
                 self.swift.store(self._container(record), cancel_name(number), b'{}',
                                  {'X-Delete-At': str(delete_at(state.started_at + KEEP))}, now)

@@ -77,7 +77,6 @@ class Mover:
         after, complete = '', False
         try:
             while not complete:
-                self.queue = self.detached()  # what it learns of Swift grows old
                 self._beat()
                 page, complete = self._page(after)
                 after = page[-1].id if page else after
@@ -138,6 +137,7 @@ class Mover:
         """Report, if it is time to. Raises _Stop if there is nothing more to do, and Unavailable."""
         if self.engine.monotonic() < self.beat_at:
             return
+        self.queue = self.detached()  # what it has learned of Swift is old by now
         tasks = self.queue.move_tasks
         if self.queue.record().generation != self.record.generation:
             raise _Stop

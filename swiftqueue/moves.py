@@ -40,17 +40,24 @@ def begin(queue: Queue, record: Record, entry: Entry, destination: str) -> bool:
         engine, there = queue.engine, queue.account.queue(destination).record()
         move = Move(destination, engine.ids.new(shard=engine.random_bits(32) % there.shards),
                     there.attributes.get('_default_message_ttl') or engine.options.default_message_ttl)
-        if not queue.claims.win_to_move(record, entry, move) and not is_moving(entry):
-            return False
-    return _carry_out(queue, record, entry)
+        if queue.claims.win_to_move(record, entry, move):
+            return _carry_out(queue, record, entry)
+    return _carry_on(queue, record, entry)
 
 
 def finish(queue: Queue, record: Record, entry: Entry) -> None:
     """Carry out a move that was left half-done; what goes wrong leaves it for another claimer, a while later."""
     try:
-        _carry_out(queue, record, entry)
+        _carry_on(queue, record, entry)
     except QueueError as error:
         queue.swift.logger.warning('swiftqueue: a move out of %s was not carried out: %s', queue.name, error)
+
+
+def _carry_on(queue: Queue, record: Record, entry: Entry) -> bool:
+    """:func:`_carry_out` of what somebody else has begun, if that was not given up since."""
+    if is_moving(entry):
+        entry.claim = ClaimObjects(queue, record).read(entry.id, entry.delivery)
+    return is_moving(entry) and _carry_out(queue, record, entry)
 
 
 def _carry_out(queue: Queue, record: Record, entry: Entry) -> bool:

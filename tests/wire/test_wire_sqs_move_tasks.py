@@ -178,8 +178,10 @@ def test_what_starts_no_task(sqs):
     for name in ('SourceArn', 'DestinationArn'):
         text = f"The resource that you specified for the {name} parameter doesn't exist."
         for arn in (none, f'arn:aws:sqs:us-east-1:{STRANGER_ID}:dead', dead.replace('us-east-1', 'eu-west-3'),
-                    sqs.arn('a/b'), sqs.arn('x.fifo')):
+                    sqs.arn('a/b')):
             refuse(NOT_FOUND, text, **{name: arn})
+        sqs.refuses(400, 'AWS.SimpleQueueService.UnsupportedOperation', 'StartMessageMoveTask', 'FIFO',
+                    **{'SourceArn': dead} | {name: sqs.arn('x.fifo')})
         refuse(BAD_PARAMETER, f'You must use this format to specify the {name}: arn:<partition>:<service>:<region>:'
                               '<account-id>:<resource-id>', **{name: 'dead'})
     refuse(BAD_PARAMETER, 'Source queue must be configured as a Dead Letter Queue.', SourceArn=sqs.arn('jobs'))
