@@ -158,6 +158,9 @@ def test_two_at_work_move_each_message_once(cache):
     scene.world.clock.advance(LEASE + 1)  # as if the first one had been frozen so long
     assert scene.tasks(1).list()[0].status == 'running'
     assert all(engine.movers for engine in scene.world.engines)
+    while all(engine.movers for engine in scene.world.engines):
+        eventlet.sleep(0)
+    assert scene.count('dead') > 0  # one of them has learned of the other, and has stopped
     scene.run()
     task = scene.settle()
     assert task.status == 'completed'
@@ -243,16 +246,17 @@ def test_what_somebody_holds_or_sends_later_stays():
 
 
 def test_a_message_that_dies_again_is_not_moved_twice():
-    scene = Scene([str(number) for number in range(4)])
+    scene = Scene([str(number) for number in range(8)])
     scene.tasks().start(rate=1)
     for _ in range(4):
         eventlet.sleep(0)
+    assert scene.world.engines[0].movers
     again = scene.world.queue('more').claims.create(20, 1)
     scene.tick(2)
     assert again and scene.world.queue('more').claims.create(20) is None
     scene.run()
     task, = scene.tasks().list()
-    assert (task.status, task.moved) == ('completed', 4)
+    assert (task.status, task.moved) == ('completed', 8)
     assert scene.drain('dead') == Counter(message.body for message in again.messages)
 
 
