@@ -20,9 +20,8 @@ from swiftqueue.errors import QueueError
 from . import sqs_signature
 from .frontend import Request
 from .pipeline import check_place_of_sqs
-from .sqs_door import SIGNED, send
-from .sqs_errors import translated
-from .sqs_format import FORM, TARGET, dialect_of
+from .sqs_door import SIGNED, send_error
+from .sqs_format import FORM, TARGET
 from .sqs_settings import Settings
 
 _QUEUE_PATH = re.compile(r'/[0-9]{12}/[^/]+/?')
@@ -30,6 +29,8 @@ _QUEUE_PATH = re.compile(r'/[0-9]{12}/[^/]+/?')
 
 class SqsFilter:
     """Claims requests of Amazon SQS and lets all else pass untouched."""
+
+    claims_sqs = True
 
     def __init__(self, app: Callable, settings: Settings, logger: Any):
         self.app = app
@@ -44,8 +45,7 @@ class SqsFilter:
         try:
             passed_on = sqs_signature.read(request, self.settings, SIGNED)
         except QueueError as error:
-            dialect, request_id = dialect_of(request), environ.get('swift.trans_id', '-')
-            return send(dialect.error(translated(error), request_id), request, start_response)
+            return send_error(error, environ, request, b'', start_response)
         # The log of the request names who claims to have sent it, unless the auth filter knows better.
         passed_on['swift.access_logging'] = environ.setdefault('swift.access_logging', {})
         passed_on['swift.access_logging'].setdefault('user_id', passed_on[SIGNED].access_key[:128])

@@ -1,7 +1,8 @@
 """The door of Amazon SQS: who asks, for which action, and how the answer is written.
 
 It serves what the filter ``sqsapi`` has claimed, once the auth filter has seen it. The handlers are in
-:mod:`sqs_queues`, :mod:`sqs_permissions` and :mod:`sqs_messages`; an action without one is not offered.
+:mod:`sqs_queues`, :mod:`sqs_permissions`, :mod:`sqs_messages` and :mod:`sqs_move_tasks`; an action without one is not
+offered.
 """
 
 from __future__ import annotations
@@ -15,10 +16,9 @@ from typing import Any
 from eventlet import Timeout
 
 from swiftqueue.errors import QueueError, Unauthorized, Unavailable
-from swiftqueue.queues import Account, Engine
-from swiftqueue.swift import Swift
+from swiftqueue.queues import Engine
 
-from . import connection, identity, sqs_messages, sqs_permissions, sqs_queues
+from . import connection, identity, sqs_messages, sqs_move_tasks, sqs_permissions, sqs_queues
 from .frontend import Request
 from .sqs_call import Call
 from .sqs_errors import SqsError, translated
@@ -30,6 +30,7 @@ SIGNED = 'swiftqueue.sqs'  # in the environ: the request as it was signed
 
 HANDLERS: dict[str, Callable[[Call, dict[str, Any]], dict[str, Any] | None]] = {
     'AddPermission': sqs_permissions.add_permission,
+    'CancelMessageMoveTask': sqs_move_tasks.cancel_message_move_task,
     'ChangeMessageVisibility': sqs_messages.change_visibility,
     'ChangeMessageVisibilityBatch': sqs_messages.change_visibility_batch,
     'CreateQueue': sqs_queues.create_queue,
@@ -39,6 +40,7 @@ HANDLERS: dict[str, Callable[[Call, dict[str, Any]], dict[str, Any] | None]] = {
     'GetQueueAttributes': sqs_queues.get_queue_attributes,
     'GetQueueUrl': sqs_queues.get_queue_url,
     'ListDeadLetterSourceQueues': sqs_queues.list_dead_letter_source_queues,
+    'ListMessageMoveTasks': sqs_move_tasks.list_message_move_tasks,
     'ListQueueTags': sqs_queues.list_queue_tags,
     'ListQueues': sqs_queues.list_queues,
     'PurgeQueue': sqs_queues.purge_queue,
@@ -47,6 +49,7 @@ HANDLERS: dict[str, Callable[[Call, dict[str, Any]], dict[str, Any] | None]] = {
     'SendMessage': sqs_messages.send_message,
     'SendMessageBatch': sqs_messages.send_message_batch,
     'SetQueueAttributes': sqs_queues.set_queue_attributes,
+    'StartMessageMoveTask': sqs_move_tasks.start_message_move_task,
     'TagQueue': sqs_queues.tag_queue,
     'UntagQueue': sqs_queues.untag_queue,
 }
@@ -92,14 +95,23 @@ class Door:
         if signed.verified is False:
             raise SqsError('SignatureDoesNotMatch', 'The request signature we calculated does not match the signature '
                                                     'you provided. Check your secret key and signing method.')
+        unknown = SqsError('InvalidClientTokenId', 'The security token included in the request is invalid.')
+        if signed.verified is None:
+            raise unknown  # whoever the environ speaks of, nobody has checked this signature
         try:
             project = identity.project_of(environ, None, options)
         except Unauthorized:
-            raise SqsError('InvalidClientTokenId', 'The security token included in the request is invalid.') from None
+            raise unknown from None
         account = identity.account_of(environ, project, options)
-        swift = Swift(self.app, environ, account, logger=self.logger, clock=engine.clock,
-                      at_once=options.subrequests, infocache=engine.infocache(), primaries=engine.primaries)
-        return Call(signed, engine, Account(engine, swift, partial(connection.given_up, environ)))
+        return Call(signed, engine, engine.account(self.app, environ, account, self.logger,
+                                                   partial(connection.given_up, environ)))
+
+
+def send_error(error: QueueError, environ: dict[str, Any], request: Request, body: bytes,
+               start_response: Callable) -> list[bytes]:
+    """What a filter answers in the place of the door."""
+    written = dialect_of(request, body).error(translated(error), environ.get('swift.trans_id', '-'))
+    return send(written, request, start_response)
 
 
 def send(written: Written, request: Request, start_response: Callable) -> list[bytes]:

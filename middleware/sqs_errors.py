@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from swiftqueue.errors import (
     Forbidden,
     Invalid,
+    MoveTaskNotFound,
+    MoveTaskOver,
+    MoveTaskRunning,
+    NoDeadLetterQueue,
     QueueError,
     QueueNotFound,
     QuotaExceeded,
@@ -59,6 +63,7 @@ KINDS: dict[str, Kind] = {
         'InvalidAttributeName', 'InvalidAttributeValue', 'InvalidMessageContents', 'ReceiptHandleIsInvalid')},
     'OverLimit': _same('OverLimit', 403),
     'InvalidAddress': _same('InvalidAddress', 404),
+    'ResourceNotFound': _same('ResourceNotFoundException', 404),
     'InvalidParameterValue': _coral('InvalidParameterValueException', 'InvalidParameterValue'),
     'MissingParameter': _coral('MissingRequiredParameterException', 'MissingParameter'),
     'AccessDenied': _coral('AccessDeniedException', 'AccessDenied', 403),
@@ -82,6 +87,10 @@ KINDS: dict[str, Kind] = {
 # Looked up along the class's bases.
 _OF_ENGINE: dict[type, str] = {
     QueueNotFound: 'QueueDoesNotExist',
+    MoveTaskNotFound: 'ResourceNotFound',
+    MoveTaskOver: 'InvalidParameterValue',
+    MoveTaskRunning: 'InvalidParameterValue',
+    NoDeadLetterQueue: 'InvalidParameterValue',
     ReceiptInvalid: 'ReceiptHandleIsInvalid',
     Forbidden: 'AccessDenied',
     Unauthorized: 'AccessDenied',

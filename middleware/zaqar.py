@@ -23,8 +23,7 @@ from swiftqueue.errors import (
     Unauthorized,
     Unavailable,
 )
-from swiftqueue.queues import Account, Engine
-from swiftqueue.swift import Swift
+from swiftqueue.queues import Engine
 
 from . import connection, identity, signed_urls, zaqar_messages, zaqar_queues
 from .frontend import (
@@ -95,9 +94,8 @@ def door(app: Callable, engine: Engine, logger: logging.Logger) -> Frontend:
             identity.allow_everything(environ)
         _check_media(request)
         client_id = _client_id(request, options.client_id_uuid_safe)
-        swift = Swift(app, environ, account, logger=logger, clock=engine.clock, at_once=options.subrequests,
-                      infocache=engine.infocache(), primaries=engine.primaries)
-        return Call(request, engine, Account(engine, swift, partial(connection.given_up, environ)), project, client_id)
+        given_up = partial(connection.given_up, environ)
+        return Call(request, engine, engine.account(app, environ, account, logger, given_up), project, client_id)
 
     return Frontend(ROUTES, begin, render, logger)
 

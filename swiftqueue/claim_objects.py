@@ -106,7 +106,7 @@ class ClaimObjects:
 
     def disown(self, message_id: str, delivery: int, state: ClaimState, until: float) -> None:
         """Make the claim nobody's, which says nothing about those before it. Raises Unavailable."""
-        self.write(message_id, delivery, replace(state, claim='', expires_at=until, members=()), state.claim)
+        self.write(message_id, delivery, replace(state, claim='', expires_at=until, members=(), move=None), state.claim)
 
 
 def _headers(state: ClaimState) -> dict[str, str]:

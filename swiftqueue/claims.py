@@ -43,9 +43,11 @@ from swiftqueue.head import CLOCK_SKEW, Entry, take
 from swiftqueue.limits import check_integer
 from swiftqueue.messages import delete_at
 from swiftqueue.model import Claim, Message
+from swiftqueue.moves import finish, is_moving
 from swiftqueue.names import (
     ClaimState,
     Envelope,
+    Move,
     Record,
     claim_name,
     message_name,
@@ -179,10 +181,13 @@ class Claims:
             if not entries:
                 break
             for entry in entries:
-                if is_dead(record, entry):
+                if is_moving(entry) or is_dead(record, entry):
                     buried += 1
                     self._pass_over(entry)
-                    bury(self.queue, record, entry, partial(self._win_to_bury, record, entry))
+                    if is_moving(entry):
+                        finish(self.queue, record, entry)
+                    else:
+                        bury(self.queue, record, entry, partial(self._win_unseen, record, entry))
                     continue
                 delivery = entry.delivery + 1
                 entered_at = self.engine.monotonic()
@@ -195,12 +200,22 @@ class Claims:
                 admitted.append(_Attempt(entry, delivery, gate, entered_at, keep_until))
         return admitted
 
-    def _win_to_bury(self, record: Record, entry: Entry) -> bool:
+    def win_to_move(self, record: Record, entry: Entry, move: Move) -> bool:
+        """Whether the entry's next claim is ours and says where the message goes. Raises Unavailable."""
+        name = claim_name(entry.id, entry.delivery + 1)
+        gate = self.swift.cache.enter_gate(ClaimObjects(self.queue, record).container(entry.id), name,
+                                           self.engine.options.gate_seconds)
+        return gate is not False and self._win_unseen(record, entry, move)
+
+    def _win_unseen(self, record: Record, entry: Entry, move: Move | None = None) -> bool:
         """Whether the entry's next claim is ours, which nobody will get to see. Raises Unavailable."""
         now, delivery = self.engine.clock(), entry.delivery + 1
         claim = Receipt(entry.id, delivery, self.engine.token_bytes(TOKEN), mixed=False).core
-        state = ClaimState(claim, _POP_TTL, 0, renewed_at=now, expires_at=now + _POP_TTL, keep_until=0)
-        return self._win(record, _Attempt(entry, delivery, None, self.engine.monotonic(), 0), state)
+        state = ClaimState(claim, _POP_TTL, 0, renewed_at=now, expires_at=now + _POP_TTL, keep_until=0, move=move)
+        won = self._win(record, _Attempt(entry, delivery, None, self.engine.monotonic(), 0), state)
+        if won:
+            entry.delivery, entry.claim = delivery, state
+        return won
 
     def _try(self, record: Record, state: ClaimState, attempt: _Attempt) -> None:
         """Make the attempt's claim ours if it can be. Nothing is raised: one attempt must not hide the others."""
@@ -257,7 +272,7 @@ class Claims:
         now = self.engine.clock()
         for _, there in objects.open(entry.id, entry.delivery):
             entry.claim = there
-            if there.live(now):
+            if there.live(now) or there.move:  # a move that was left half-done is to be finished
                 return False
         return True
 

@@ -37,6 +37,22 @@ class AttributeNotFound(NotFound):
     """The queue has no attribute of that name."""
 
 
+class MoveTaskNotFound(NotFound):
+    """The queue has no move task of that id."""
+
+
+class MoveTaskOver(QueueError):
+    """The move task has come to its end already, or is being cancelled."""
+
+
+class MoveTaskRunning(QueueError):
+    """The messages of the queue are being moved already."""
+
+
+class NoDeadLetterQueue(QueueError):
+    """No queue sends its dead letters here, so they cannot be moved back from here."""
+
+
 class MessageClaimed(QueueError):
     """Somebody holds a claim on the message, and the caller did not show it."""
 

@@ -38,6 +38,7 @@ from swiftqueue.head import CLOCK_SKEW
 from swiftqueue.janitor_replicas import Objects, Replicas
 from swiftqueue.names import (
     CLAIM,
+    CLAIMS_END,
     ENDED,
     NUL,
     Record,
@@ -314,7 +315,7 @@ class _Visit:
             self._remove_expired_messages(generation)
 
     def _remove_finished_claims(self, generation: _Generation) -> None:
-        rows = chain.from_iterable(self._pages(generation.claims))
+        rows = chain.from_iterable(self._pages(generation.claims, end_marker=CLAIMS_END))
         claims = ((message_id, list(deliveries)) for message_id, deliveries in
                   groupby(rows, lambda row: parse_claim(row['name'])[0]))
         while batch := dict(islice(claims, self.janitor.page)):

@@ -94,3 +94,25 @@ class Stats:
     delayed: int
     oldest: Message | None
     newest: Message | None
+
+
+@dataclass(frozen=True)
+class MoveTask:
+    """A task that moves the messages of one queue, each to the ``destination`` or, without one, to its source.
+
+    ``rate`` is the most per second, 0 for none. ``status`` is ``running``, ``cancelling``, ``cancelled``,
+    ``completed`` or ``failed``; then ``failure`` is one of those below. ``to_move`` counts what there was at its start.
+    """
+
+    id: str
+    destination: str
+    rate: int
+    started_at: float
+    to_move: int
+    moved: int
+    status: str
+    failure: str = ''
+
+
+NO_SOURCE = 'no source'  # some messages are no dead letters, and no destination was given
+NO_DESTINATION = 'no destination'  # the queue that messages were to go to does not exist

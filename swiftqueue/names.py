@@ -8,6 +8,8 @@ container                                     holds
 ``\0queue\0NAME``                             no objects; the queue's record, as sysmeta
 ``\0messages\0NAME\0GENERATION\0SHARD``       ``\0ID``: one object per message
 ``\0claims\0NAME\0GENERATION\0SHARD``         ``\0ID\0NNNNNNNNN``: one object per delivery, from 1
+``\0claims\0NAME\0GENERATION\00``             ``\0move\0NNNNNNNNN``: one object per move task, from 1;
+                                              ``\0move-cancel\0NNNNNNNNN``: that task is to stop
 ============================================  ==================================================
 
 A *row* is what a container listing shows of an object. Its etag carries, after the real one, what a reader would
@@ -21,6 +23,10 @@ otherwise have to GET: ``<md5>; mq=<base64url of JSON>``.
 '\x00ID\x00000000002'
 >>> parse_claim(claim_name('ID', 2))
 ('ID', 2)
+>>> parse_claim(task_name(2))  # of the same form
+('move', 2)
+>>> claim_name('ffffffff-ffff-7fff-bfff-ffffffffffff', 1) < CLAIMS_END < task_name(1)
+True
 >>> decode_row(encode_row('abc', {'x': 1}))
 {'x': 1}
 >>> decode_row('d41d8cd98f00b204e9800998ecf8427e') is None
@@ -32,7 +38,7 @@ from __future__ import annotations
 import base64
 import json
 import zlib
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from swiftqueue import ids
@@ -45,6 +51,7 @@ WRITTEN = 'X-Container-Sysmeta-Swiftqueue-Written'
 ATTRIBUTES = 'X-Container-Sysmeta-Swiftqueue-Attributes-'
 SHARDS = 'X-Container-Sysmeta-Swiftqueue-Shards-'
 ENDED = 'X-Container-Sysmeta-Swiftqueue-Ended'
+MOVING = 'X-Container-Sysmeta-Swiftqueue-Moving'
 CLAIM = 'X-Object-Sysmeta-Swiftqueue-Claim'
 # Two ways to say what an object's row shows. The first may be large, but is lost where an erasure-coded policy or
 # encryption says something itself. The second is stored with the object, so it must be small, and wins always.
@@ -94,6 +101,19 @@ def message_name(message_id: str) -> str:
 
 def claim_name(message_id: str, delivery: int) -> str:
     return _join(message_id, f'{delivery:09d}')
+
+
+# All claims are before this in a listing, and all that is about move tasks comes after it.
+CLAIMS_END = NUL + 'g'
+TASKS = _join('move', '')
+
+
+def task_name(number: int) -> str:
+    return claim_name('move', number)
+
+
+def cancel_name(number: int) -> str:
+    return claim_name('move-cancel', number)
 
 
 def parse_message(name: str) -> str:
@@ -196,12 +216,22 @@ def parse_envelope(value: dict[str, Any]) -> Envelope:
 # -- the claim -------------------------------------------------------------------------------------
 
 @dataclass(frozen=True)
+class Move:
+    """Where a message is being moved: the queue, and its id and ttl there. Whoever carries it out does the same."""
+
+    queue: str
+    id: str
+    ttl: int
+
+
+@dataclass(frozen=True)
 class ClaimState:
     """One delivery of one message, as its claim object says.
 
     ``claim`` is the receipt of the whole claim without its signature; ``keep_until`` is how long the message is kept
     for the holder, whatever its ttl. ``members`` (only in the content of the object that the claim id names) are
-    ``[message id, delivery number, instant at which the message object expires]``.
+    ``[message id, delivery number, instant at which the message object expires]``. ``move`` says that it is no
+    delivery: the message is on its way into another queue, see moves.py.
     """
 
     claim: str
@@ -212,6 +242,7 @@ class ClaimState:
     keep_until: float
     released: bool = False
     members: tuple[tuple[str, int, int], ...] = ()
+    move: Move | None = None
 
     def live(self, now: float) -> bool:
         return not self.released and now < self.expires_at
@@ -227,9 +258,12 @@ class ClaimState:
         return replace(self, released=True)
 
     def _json(self) -> dict[str, Any]:
-        return {'claim': self.claim, 'ttl': self.ttl, 'grace': self.grace,
-                'renewed_at': self.renewed_at, 'expires_at': self.expires_at,
-                'keep_until': self.keep_until, 'released': self.released}
+        value = {'claim': self.claim, 'ttl': self.ttl, 'grace': self.grace,
+                 'renewed_at': self.renewed_at, 'expires_at': self.expires_at,
+                 'keep_until': self.keep_until, 'released': self.released}
+        if self.move:
+            value['move'] = [self.move.queue, self.move.id, self.move.ttl]
+        return value
 
 
 def parse_claim_state(value: dict[str, Any]) -> ClaimState:
@@ -238,11 +272,44 @@ def parse_claim_state(value: dict[str, Any]) -> ClaimState:
         claim=value['claim'], ttl=value['ttl'], grace=value['grace'],
         renewed_at=value['renewed_at'], expires_at=value['expires_at'],
         keep_until=value['keep_until'], released=value['released'],
-        members=tuple((member[0], member[1], member[2]) for member in value.get('members', ())))
+        members=tuple((member[0], member[1], member[2]) for member in value.get('members', ())),
+        move=Move(*value['move']) if value.get('move') else None)
 
 
 def parse_claim_header(text: str) -> ClaimState:
     return parse_claim_state(json.loads(decode_text(text)))
+
+
+# -- the move task ---------------------------------------------------------------------------------
+
+@dataclass(frozen=True)
+class TaskState:
+    """One task that moves the messages of a queue, as its object says.
+
+    Without a ``destination`` each goes to its ``source``; a ``rate`` of 0 is none. ``worker`` is a token of the process
+    that does the work, and others leave it alone until ``held_until``. ``status`` and ``failure`` are those of the
+    model's MoveTask, but for ``cancelling``, which an object of its own tells.
+    """
+
+    id: str
+    destination: str
+    rate: int
+    started_at: float
+    to_move: int
+    worker: str
+    held_until: float
+    moved: int = 0
+    status: str = 'running'
+    failure: str = ''
+
+    def content(self) -> bytes:
+        return to_json(asdict(self))
+
+
+def parse_task(content: bytes) -> TaskState:
+    """The task from its object; keys that a later version adds are passed over."""
+    value = json.loads(content)
+    return TaskState(**{each.name: value[each.name] for each in fields(TaskState)})
 
 
 # -- the queue's record ----------------------------------------------------------------------------
@@ -259,6 +326,8 @@ class Record:
 
     ``shards`` only ever grows. So each number has a header of its own, and the largest there is counts: Swift keeps the
     later of each header, so nothing that is written at the same time can make it less.
+
+    ``moving`` is the id of a move task that may have to be done: a hint, which can be wrong in both ways.
     """
 
     generation: str
@@ -267,6 +336,7 @@ class Record:
     attributes: dict[str, Any]
     shards: int = 1
     created_at: float = 0
+    moving: str = ''
 
     @property
     def begun_at(self) -> float:
@@ -296,6 +366,10 @@ class Record:
             value['created_at'] = self.created_at
         return {GENERATION: to_json(value).decode('ascii'), WRITTEN: f'{self.written_at:.5f}'}
 
+    def moving_headers(self) -> dict[str, str]:
+        """Those for a change of the hint."""
+        return {MOVING: self.moving, WRITTEN: f'{self.written_at:.5f}'}
+
     def attribute_headers(self) -> dict[str, str]:
         """Those for a change of attributes."""
         text = encode_text(zlib.compress(to_json(self.attributes)))
@@ -319,4 +393,4 @@ def parse_record(headers: dict[str, str]) -> Record | None:
                   attributes=json.loads(zlib.decompress(decode_text(text))),
                   shards=max((number for number in range(1, ids.SHARDS + 1)
                               if headers.get(f'{SHARDS}{number}'.lower())), default=1),
-                  created_at=value.get('created_at', 0))
+                  created_at=value.get('created_at', 0), moving=headers.get(MOVING.lower(), ''))

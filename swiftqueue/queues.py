@@ -6,6 +6,7 @@ re-creating the queue names a new one, and the old containers are the janitor's.
 
 from __future__ import annotations
 
+import logging
 import math
 import secrets
 import time
@@ -27,6 +28,7 @@ from swiftqueue.ids import Ids
 from swiftqueue.limits import Options, check_integer, check_queue_name, check_size
 from swiftqueue.messages import Messages
 from swiftqueue.model import Page, QueueInfo, Stats
+from swiftqueue.move_tasks import MoveTasks
 from swiftqueue.names import (
     ENDED,
     Record,
@@ -81,6 +83,8 @@ class Engine:
         self.records: OrderedDict[tuple[str, str], _CachedRecord] = OrderedDict()
         self.reading: WeakValueDictionary[tuple[str, str], Semaphore] = WeakValueDictionary()
         self.heads: OrderedDict[tuple[str, str, str], Head] = OrderedDict()
+        self.movers: set[tuple[str, str]] = set()  # queues whose messages this process moves
+        self.moves_looked_at: dict[tuple[str, str], float] = {}  # when this process looked at others' work
         self._infos: dict[str, Any] = {}
         self._infos_since = -math.inf  # on the monotonic clock
 
@@ -90,6 +94,13 @@ class Engine:
         if now - self._infos_since >= _INFO_SECONDS:
             self._infos, self._infos_since = {}, now
         return self._infos
+
+    def account(self, app: Callable, environ: dict[str, Any], name: str, logger: logging.Logger,
+                given_up: Callable[[], bool] = lambda: False) -> Account:
+        """The account of that name, on behalf of the request of ``environ``; ``app`` is the rest of the pipeline."""
+        swift = Swift(app, environ, name, logger=logger, clock=self.clock, at_once=self.options.subrequests,
+                      infocache=self.infocache(), primaries=self.primaries)
+        return Account(self, swift, given_up)
 
     @property
     def inline_limit(self) -> int:
@@ -114,6 +125,10 @@ class Account:
         self.engine = engine
         self.swift = swift
         self.given_up = given_up
+
+    def detached(self) -> Account:
+        """The same account, for work that goes on when the request is over."""
+        return self.engine.account(self.swift.app, self.swift.inherited, self.swift.account, self.swift.logger)
 
     def queue(self, name: str) -> Queue:
         """The queue of that name, whether it exists or not. Raises Invalid for a name that none can have."""
@@ -180,6 +195,7 @@ class Queue:
         self.messages = Messages(self)
         self.claims = Claims(self)
         self.single_claims = SingleClaims(self)
+        self.move_tasks = MoveTasks(self)
 
     # -- rights --
 
@@ -214,6 +230,8 @@ class Queue:
             engine.records[self.key] = _CachedRecord(record, read_at, epoch)
             while len(engine.records) > _CACHED_QUEUES:
                 engine.records.popitem(last=False)
+            if record.moving:
+                self.move_tasks.notice()
         return record
 
     def record(self, seconds: float = RECORD_SECONDS) -> Record:
@@ -438,6 +456,18 @@ class Queue:
     def _after(self, record: Record) -> float:
         """An instant that Swift takes for later than the record, also if a faster clock wrote it."""
         return max(self.engine.clock(), record.written_at + TICK)
+
+    def detached(self) -> Queue:
+        """The same queue, for work that goes on when the request is over."""
+        return self.account.detached().queue(self.name)
+
+    def hint_at_move(self, task_id: str) -> None:
+        """Have the record say that there is that move task, or none for ''. Raises QueueNotFound, Unavailable."""
+        record = self.read_record()
+        if record is None:
+            raise QueueNotFound(f'There is no queue {self.name}.')
+        hinted = replace(record, moving=task_id, written_at=self._after(record))
+        self._write(hinted.moving_headers(), hinted.written_at)
 
     def _write(self, headers: dict[str, str], timestamp: float) -> None:
         if not self.swift.post_container(queue_container(self.name), headers, timestamp):

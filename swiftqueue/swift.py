@@ -83,7 +83,8 @@ class Swift:
         self.at_once = at_once
         self.primaries = primaries  # see object_servers.Primaries
         self.cache = Cache(environ.get('swift.cache'), account)
-        self._base = _DEFAULTS | {key: environ[key] for key in _INHERITED if key in environ}
+        self.inherited = {key: environ[key] for key in _INHERITED if key in environ}
+        self._base = _DEFAULTS | self.inherited
         # What Swift knows of accounts and containers, so that it need not ask memcached before each sub-request.
         self._base['swift.infocache'] = environ.get('swift.infocache', {}) if infocache is None else infocache
 

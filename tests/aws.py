@@ -150,6 +150,8 @@ def unfolded(action: str, element: xml.Element) -> dict[str, Any]:
             document.setdefault(f'{name}s', {})[key] = unfolded(action, value) if len(value) else value.text or ''
         elif name == 'Message' and len(child):
             document.setdefault('Messages', []).append(unfolded(action, child))
+        elif name == 'ListMessageMoveTasksResultEntry':
+            document.setdefault('Results', []).append(unfolded(action, child))
         elif name.endswith('ResultEntry'):
             document.setdefault('Successful', []).append(unfolded(action, child))
         elif name == 'BatchResultErrorEntry':

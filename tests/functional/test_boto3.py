@@ -77,6 +77,13 @@ def counts(sqs, queue):
     return tuple(int(shown[f'ApproximateNumberOfMessages{kind}']) for kind in ('', 'NotVisible', 'Delayed'))
 
 
+def until(condition):
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
 # -- queues ----------------------------------------------------------------------------------------
 
 def test_a_queue_lives_and_dies(sqs, name):
@@ -194,6 +201,34 @@ def test_dead_letters(sqs, queue, name):
     assert message['Body'] == 'poison'
     assert message['Attributes']['DeadLetterQueueSourceArn'].rsplit(':', 1)[1] == name
     assert message['Attributes']['ApproximateReceiveCount'] == '3'
+    sqs.delete_queue(QueueUrl=dead)
+
+
+def test_dead_letters_are_moved_back(sqs, queue, name):
+    dead = sqs.create_queue(QueueName=f'{name}-dead')['QueueUrl']
+    arn = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=['QueueArn'])['Attributes']['QueueArn']
+    sqs.set_queue_attributes(QueueUrl=queue, Attributes={
+        'RedrivePolicy': json.dumps({'deadLetterTargetArn': arn, 'maxReceiveCount': 1}), 'VisibilityTimeout': '0'})
+    sqs.send_message_batch(QueueUrl=queue, Entries=[{'Id': str(each), 'MessageBody': str(each)} for each in range(6)])
+    until(lambda: not receive(sqs, queue, wait=0) and counts(sqs, dead)[0] == 6)
+
+    def task():
+        return sqs.list_message_move_tasks(SourceArn=arn)['Results'][0]
+    with pytest.raises(sqs.exceptions.ResourceNotFoundException):
+        sqs.start_message_move_task(SourceArn=arn + '-none')
+    handle = sqs.start_message_move_task(SourceArn=arn, MaxNumberOfMessagesPerSecond=1)['TaskHandle']
+    shown = task()
+    assert (shown['Status'], shown['TaskHandle'], shown['ApproximateNumberOfMessagesToMove']) == ('RUNNING', handle, 6)
+    assert refused(sqs.start_message_move_task, SourceArn=arn)[:2] == (400, 'InvalidParameterValue')
+    sqs.cancel_message_move_task(TaskHandle=handle)
+    until(lambda: task()['Status'] == 'CANCELLED')
+    moved = task()['ApproximateNumberOfMessagesMoved']
+    assert moved < 6 and counts(sqs, dead)[0] == 6 - moved
+    sqs.start_message_move_task(SourceArn=arn)
+    until(lambda: task()['Status'] == 'COMPLETED')
+    assert task()['ApproximateNumberOfMessagesMoved'] == 6 - moved
+    assert sorted(drain(sqs, queue, 6)) == [str(each) for each in range(6)]
+    assert counts(sqs, dead) == (0, 0, 0)
     sqs.delete_queue(QueueUrl=dead)
 
 

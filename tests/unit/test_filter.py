@@ -41,6 +41,15 @@ disable_encryption = true
 use = egg:swift#s3api
 [filter:sqsapi]
 use = egg:swiftqueue#sqsapi
+[filter:sqstoken]
+paste.filter_factory = swiftqueue.middleware.sqs_token:filter_factory
+auth_uri = http://127.0.0.1:1/v3
+[filter:s3token]
+use = egg:swift#s3token
+auth_uri = http://127.0.0.1:1/v3
+[filter:authtoken]
+paste.filter_factory = keystonemiddleware.auth_token:filter_factory
+delay_auth_decision = true
 [filter:queue]
 use = egg:swiftqueue#queue
 [filter:open-queue]
@@ -95,6 +104,8 @@ def test_a_proxy_with_the_filter_behind_the_app_does_not_start(proxy):
     'catch_errors gatekeeper cache sqsapi s3api tempauth queue proxy-server',
     'catch_errors gatekeeper cache sqsapi tempauth queue proxy-server',
     'catch_errors gatekeeper cache sqsapi tempauth open-queue proxy-server',
+    'catch_errors gatekeeper cache sqsapi s3api tempauth keystoneauth queue proxy-server',
+    'catch_errors gatekeeper cache authtoken sqsapi s3api sqstoken s3token keystoneauth queue proxy-server',
 ])
 def test_the_filter_for_amazon_has_a_place(proxy, pipeline):
     assert proxy(pipeline).engine
@@ -106,10 +117,22 @@ def test_the_filter_for_amazon_has_a_place(proxy, pipeline):
     ('catch_errors gatekeeper cache tempauth sqsapi queue proxy-server', 'auth filter on its right'),
     ('catch_errors gatekeeper cache sqsapi open-queue proxy-server', 'auth filter on its right'),
     ('catch_errors gatekeeper cache sqsapi tempauth proxy-server', 'filter queue on its right'),
+    ('catch_errors gatekeeper cache sqsapi s3api s3token keystoneauth queue proxy-server', 'needs the filter sqstoken'),
 ])
 def test_a_proxy_with_the_filter_for_amazon_in_a_wrong_place_does_not_start(proxy, pipeline, complaint):
     with pytest.raises(ValueError, match=f'swiftqueue: .* the filter sqsapi .*{complaint}'):
         proxy(pipeline)
+
+
+@pytest.mark.parametrize('pipeline, complaint', [
+    ('sqstoken sqsapi keystoneauth', 'right of sqsapi'),
+    ('sqsapi s3api s3token sqstoken keystoneauth', 'left of s3token'),
+    ('sqsapi tempauth sqstoken', 'left of keystoneauth'),
+    ('sqsapi sqstoken authtoken keystoneauth', 'right of authtoken'),
+])
+def test_a_proxy_with_the_filter_for_keystone_in_a_wrong_place_does_not_start(proxy, pipeline, complaint):
+    with pytest.raises(ValueError, match=f'swiftqueue: .* the filter sqstoken .*{complaint}'):
+        proxy(f'catch_errors gatekeeper cache {pipeline} queue proxy-server')
 
 
 def test_encryption_on_the_right_is_noticed(proxy):

@@ -87,11 +87,6 @@ def test_fifo_queues_are_not_offered(sqs, given):
     assert sqs.call('ListQueues') == {}
 
 
-@pytest.mark.parametrize('action', ['StartMessageMoveTask', 'ListMessageMoveTasks', 'CancelMessageMoveTask'])
-def test_move_tasks_are_not_offered(sqs, action):
-    sqs.refuses(400, 'AWS.SimpleQueueService.UnsupportedOperation', action, action)
-
-
 # -- addresses -------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize('url', ['http://cloud/{id}/jobs', 'https://elsewhere:1234/{id}/jobs', '/{id}/jobs', 'jobs'])
