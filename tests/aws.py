@@ -124,7 +124,7 @@ def md5_of_attributes(attributes: dict[str, dict[str, Any]]) -> str:
 # How the Query protocol says what JSON says, as the service's last model for it had it.
 LISTS = {'AttributeNames': 'AttributeName', 'MessageAttributeNames': 'MessageAttributeName',
          'MessageSystemAttributeNames': 'MessageSystemAttributeName', 'TagKeys': 'TagKey', 'Actions': 'ActionName',
-         'AWSAccountIds': 'AWSAccountId'}
+         'AWSAccountIds': 'AWSAccountId', 'StringListValues': 'StringListValue'}
 MAPS = {'Attributes': ('Attribute', 'Name'), 'Tags': ('Tag', 'Key'), 'tags': ('Tag', 'Key'),
         'MessageAttributes': ('MessageAttribute', 'Name'),
         'MessageSystemAttributes': ('MessageSystemAttribute', 'Name')}
