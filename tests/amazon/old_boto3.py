@@ -35,7 +35,8 @@ assert sqs.list_queue_tags(QueueUrl=queue)['Tags'] == {'team': 'a b'}
 assert sqs.list_queues(QueueNamePrefix=name)['QueueUrls'] == [queue]
 
 body = 'ünïcödé "<&>" \U0001f600\r\n\t'
-given = {'text': {'DataType': 'String', 'StringValue': 'ü\r\n'}, 'number': {'DataType': 'Number.int', 'StringValue': '7'},
+given = {'text': {'DataType': 'String', 'StringValue': 'ü\r\n'},
+         'number': {'DataType': 'Number.int', 'StringValue': '7'},
          'data': {'DataType': 'Binary', 'BinaryValue': b'\0\xff'}}
 sent = sqs.send_message(QueueUrl=queue, MessageBody=body, MessageAttributes=given)
 assert sent['MD5OfMessageBody'] == md5(body.encode())

@@ -1,7 +1,7 @@
 """``make workers``: many boto3 workers at two proxies receive and delete; each message must go to one of them.
 
-What they ask and get is a history (:mod:`swiftqueue.history`), which is judged at the end. With ``--groups`` the queue is
-a FIFO queue, and within each group nothing may overtake.
+What they ask and get is a history (:mod:`swiftqueue.history`), which is judged at the end. With ``--groups`` the queue
+is a FIFO queue, and within each group nothing may overtake.
 """
 
 from __future__ import annotations
@@ -106,9 +106,9 @@ class Load:
 
     def receive(self, sqs: Any) -> list[dict[str, Any]]:
         number = self.recorder.invoke('claim', ttl=self.visibility)
-        messages = sqs.receive_message(QueueUrl=self.queue, MaxNumberOfMessages=5, WaitTimeSeconds=1).get('Messages', [])
+        answer = sqs.receive_message(QueueUrl=self.queue, MaxNumberOfMessages=5, WaitTimeSeconds=1)
         found = [{'value': tuple(map(int, message['Body'].split(':'))), 'receipt': message['ReceiptHandle']}
-                 for message in messages]
+                 for message in answer.get('Messages', [])]
         self.recorder.answer(number, 'ok', messages=found)
         if found:
             self.disturbed_at = time.monotonic()

@@ -18,8 +18,9 @@ class Refused(Exception):
 @pytest.fixture(scope='module')
 def aws(url):
     """Call an action with options as keywords, of which those that are no text are JSON. Gives what it prints."""
-    program = subprocess.Popen([sys.executable, installed.HERE / 'aws_cli.py'], stdin=subprocess.PIPE, text=True,
-                               stdout=subprocess.PIPE, env=installed.environment(url, PYTHONPATH=str(installed.AWS_CLI)))
+    env = installed.environment(url, PYTHONPATH=str(installed.AWS_CLI))
+    program = subprocess.Popen([sys.executable, installed.HERE / 'aws_cli.py'], env=env, text=True,
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
     def call(action, **options):
         words = ['--endpoint-url', url, 'sqs', action]

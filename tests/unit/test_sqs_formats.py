@@ -239,6 +239,8 @@ def string(kind, text):
     ({'timestamp': string('Number', '1493147359901')}, '994258b45346a2cc3f9cbb611aa7af30'),
     ({'timestamp': string('Number.java.lang.Long', '1493147359900')}, '2e2e4876d8e0bd6b8c2c8f556831c349'),
     ({'SOME_Valid.attribute-Name': string('Number', '1493147359900')}, '36655e7e9d7c0e8479fa3f3f42247ae7'),
+    ({'AWSTraceHeader': string('String', 'Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1')},
+     '5ae4d5d7636402d80f4eb6d213245a88'),
     ({'sample-attribute': string('String', 'sample-value')}, '7c815262be77a62f56671125069ca888'),
     ({}, None), (None, None)])
 def test_the_md5_of_attributes(given, digest):

@@ -1,4 +1,4 @@
-"""Amazon SQS: every error that clients know, provoked in both protocols; each with its code, status, header and shape."""
+"""Amazon SQS: what clients know of errors: each one provoked in both protocols, with code, status, header, shape."""
 
 from __future__ import annotations
 
@@ -69,7 +69,8 @@ CASES = [
     of_sqs('InvalidMessageContents', 400, 'SendMessage', {'MessageBody': '\x01'}),
     of_sqs('ReceiptHandleIsInvalid', 400, 'DeleteMessage', {'ReceiptHandle': 'garbage'}),
     of_sqs('InvalidAddress', 404, 'PurgeQueue', {'QueueUrl': 'ftp://cloud/jobs'}),
-    coral('InvalidParameterValueException', 'InvalidParameterValue', 400, 'ReceiveMessage', {'MaxNumberOfMessages': 11}),
+    coral('InvalidParameterValueException', 'InvalidParameterValue', 400, 'ReceiveMessage',
+          {'MaxNumberOfMessages': 11}),
     coral('MissingRequiredParameterException', 'MissingParameter', 400, 'SendMessage'),
     coral('AccessDeniedException', 'AccessDenied', 403, 'PurgeQueue', {'QueueUrl': f'http://cloud/{STRANGER_ID}/jobs'}),
     coral('UnknownOperationException', 'InvalidAction', 400, 'FooBar'),
