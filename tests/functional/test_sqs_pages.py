@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from amazon import celery_run, installed
+from amazon.service import client
 
 PAGES = Path(__file__).parents[2] / 'doc' / 'source' / 'sqs-clients'
 
@@ -36,7 +37,7 @@ def test_what_a_page_says_works(url, tmp_path, page, printed):
 
 def test_what_the_page_of_celery_says_works(url, tmp_path):
     (_, tasks), (_, worker), (_, send), (_, predefined) = blocks('celery', url)
-    env, log, sqs = installed.programs(tmp_path), tmp_path / 'log', celery_run.client(url)
+    env, log, sqs = installed.programs(tmp_path), tmp_path / 'log', client(url)
 
     def say(more=''):
         (tmp_path / 'tasks.py').write_text(f'{tasks}\n{more}')

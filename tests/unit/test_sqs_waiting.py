@@ -8,7 +8,7 @@ from place import Place, simulated
 
 from swiftqueue.middleware.queue import QueueFilter
 
-BUDGET = 20 / 2  # Swift requests: a queue somebody waits on is listed once in two seconds
+BUDGET = 1 + 20 / 2  # Swift requests in 20 s: a queue somebody waits on is listed at first, then once in two seconds
 
 
 def receivers(place: Place, count: int, **parameters) -> list:
@@ -29,7 +29,7 @@ def test_a_receive_that_waits_on_an_empty_queue_costs_what_a_parked_waiter_costs
         waits = receivers(place, count, WaitTimeSeconds=20)
         assert [wait.thread.wait() for wait in waits] == [{}] * count
         assert all(20 <= wait.ended_at - wait.began_at < 21 for wait in waits)
-        assert len(place.swift.calls) - before <= BUDGET + 2  # and at first a look at the queue and its record
+        assert len(place.swift.calls) - before <= BUDGET
     measure()
 
 
@@ -40,4 +40,4 @@ def test_a_queue_may_say_how_long_its_receivers_wait(place):
     wait, = receivers(place, 1)
     assert wait.thread.wait() == {}
     assert wait.ended_at - wait.began_at >= 20
-    assert len(place.swift.calls) - before <= BUDGET + 2
+    assert len(place.swift.calls) - before <= BUDGET + 1  # and the record
