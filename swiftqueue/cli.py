@@ -188,10 +188,11 @@ def _first_steps(url: str, auth: bool) -> str:
                  "$URL/auth/v1.0 | sed -n 's/^X-Auth-Token: *//p' | tr -d '\\r')\n")
         credentials = 'X-Auth-Token: $TOKEN'
         amazon = f"""
-For clients of Amazon SQS and S3, such as the AWS CLI and boto3:
+For clients of Amazon SQS and S3; the last line is for version 1 of the AWS CLI, which else asks Amazon:
 
-  export AWS_ENDPOINT_URL={url} AWS_DEFAULT_REGION=us-east-1
+  export AWS_ENDPOINT_URL={url} AWS_DEFAULT_REGION=us-east-1 AWS_REGION=us-east-1
   export AWS_ACCESS_KEY_ID=test:tester AWS_SECRET_ACCESS_KEY=testing
+  aws() {{ command aws --endpoint-url "$AWS_ENDPOINT_URL" "$@"; }}
 """
     return f"""
 First steps, line by line, in another shell:

@@ -109,10 +109,22 @@ def pipeline(queue: Callable, logger: Any, **settings: Any) -> Callable:
     return SqsFilter(app, Settings(**settings), logger)
 
 
+def md5_of_attributes(attributes: dict[str, dict[str, Any]]) -> str:
+    """As the developer's guide describes it, of message attributes as a client gives them."""
+    digest = hashlib.md5()
+    for name, value in sorted(attributes.items()):
+        binary = value['DataType'].startswith('Binary')
+        data = value['BinaryValue'] if binary else value['StringValue'].encode()
+        for each in (name.encode(), value['DataType'].encode()):
+            digest.update(len(each).to_bytes(4, 'big') + each)
+        digest.update((b'\2' if binary else b'\1') + len(data).to_bytes(4, 'big') + data)
+    return digest.hexdigest()
+
+
 # How the Query protocol says what JSON says, as the service's last model for it had it.
 LISTS = {'AttributeNames': 'AttributeName', 'MessageAttributeNames': 'MessageAttributeName',
          'MessageSystemAttributeNames': 'MessageSystemAttributeName', 'TagKeys': 'TagKey', 'Actions': 'ActionName',
-         'AWSAccountIds': 'AWSAccountId'}
+         'AWSAccountIds': 'AWSAccountId', 'StringListValues': 'StringListValue'}
 MAPS = {'Attributes': ('Attribute', 'Name'), 'Tags': ('Tag', 'Key'), 'tags': ('Tag', 'Key'),
         'MessageAttributes': ('MessageAttribute', 'Name'),
         'MessageSystemAttributes': ('MessageSystemAttribute', 'Name')}

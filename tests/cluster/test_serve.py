@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from amazon import installed
 from swiftclient import Connection
 
 from swiftqueue import cli
@@ -162,18 +163,18 @@ def test_the_first_steps_run_as_they_are_printed(data, options):
         shell = subprocess.run(['/bin/sh', '-es'], input='\n'.join(steps), capture_output=True,
                                text=True, timeout=LIMIT)
     assert (shell.returncode, shell.stderr) == (0, '')
-    assert len(steps) == (6 if options else 9)
+    assert len(steps) == (6 if options else 10)
     assert 'hello' in shell.stdout and shell.stdout.endswith(' 204\n')
 
 
-def test_amazons_clients_need_nothing_but_the_variables_that_are_printed(data):
+def test_amazons_clients_need_nothing_but_the_lines_that_are_printed(data, tmp_path):
     program = 'import boto3; print(boto3.client("sqs").create_queue(QueueName="jobs")["QueueUrl"])'
     with serving(data) as (_process, printed):
-        variables = dict(re.findall(r'(AWS_\w+)=(\S+)', printed))
-        done = subprocess.run([sys.executable, '-c', program], env=variables, capture_output=True, text=True,
-                              timeout=LIMIT)
-        assert done.stderr == ''
-        assert re.fullmatch(re.escape(*urls(printed)) + '/[0-9]{12}/jobs\n', done.stdout)
+        lines = re.findall(r'^  (.*\bAWS_.*)$', printed, re.MULTILINE)
+        command = ['aws sqs get-queue-url --queue-name jobs --output text']
+        answer = installed.run('sh', '-e', '-c', '\n'.join([*lines, f"python -c '{program}'", *command]),
+                               env=installed.programs(tmp_path))
+        assert re.fullmatch('(' + re.escape(*urls(printed)) + '/[0-9]{12}/jobs\n)\\1', answer)
 
 
 def test_without_authentication_swift_itself_asks_for_no_token(data):

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
-import textwrap
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from urllib.parse import urlencode
 
 import boto3
@@ -22,7 +18,6 @@ from botocore.config import Config
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
-PAGE = Path(__file__).parents[2] / 'doc' / 'source' / 'sqs.rst'
 REGION = 'us-east-1'
 
 
@@ -232,27 +227,6 @@ def test_dead_letters_are_moved_back(sqs, queue, name):
     sqs.delete_queue(QueueUrl=dead)
 
 
-def test_many_workers_share_the_work(client_of, sqs, queue):
-    total = 200
-    for start in range(0, total, 10):
-        sqs.send_message_batch(QueueUrl=queue, Entries=[
-            {'Id': str(number), 'MessageBody': str(start + number)} for number in range(10)])
-    seen, lock = [], threading.Lock()
-
-    def work():
-        mine = client_of()
-        while messages := receive(mine, queue, wait=1):
-            for message in messages:
-                mine.delete_message(QueueUrl=queue, ReceiptHandle=message['ReceiptHandle'])
-            with lock:
-                seen.extend(int(message['Body']) for message in messages)
-    with ThreadPoolExecutor(8) as pool:
-        for worker in [pool.submit(work) for _ in range(8)]:
-            worker.result()
-    assert sorted(seen) == list(range(total))
-    assert counts(sqs, queue) == (0, 0, 0)
-
-
 # -- errors and rights -----------------------------------------------------------------------------
 
 def test_errors_are_those_that_boto3_knows(sqs, queue):
@@ -346,18 +320,6 @@ def test_a_body_in_chunks(url, queue, sqs):
     assert send([body[:10], body[10:]]) == 200
     assert send([body[:10], body[10:], b' ']) == 403
     assert drain(sqs, queue, 1) == ['in chunks']
-
-
-# -- the page about it -----------------------------------------------------------------------------
-
-def test_the_python_of_the_page_works(url, tester, monkeypatch, capsys):
-    page = PAGE.read_text()
-    for name, value in re.findall(r'(AWS_\w+)=(\S+)', page):
-        monkeypatch.setenv(name, value.replace('http://127.0.0.1:8080', url))
-    script = textwrap.dedent(re.split(r'\n(?=\S)', page.partition('.. code-block:: python\n\n')[2])[0])
-    exec(compile(script, str(PAGE), 'exec'), {})
-    assert capsys.readouterr().out == 'hello\n'
-    assert tester.request('DELETE', '/v2/queues/jobs').status_code == 204  # others begin with it too
 
 
 # -- beside it -------------------------------------------------------------------------------------
