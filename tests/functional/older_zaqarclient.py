@@ -53,18 +53,17 @@ def queues_of_v1_1(client: zaqar.Client, name: str) -> None:
 def messages(client: zaqar.Client, other: zaqar.Client, name: str) -> None:
     queue, same = client.queue(name), other.queue(name, auto_create=False)
     assert list(queue.messages(echo=True)) == []
-    posted = queue.post([{'body': {'job': number}, 'ttl': 300} for number in range(25)])
+    posted = queue.post([{'body': {'job': number}, 'ttl': 300} for number in range(12)])
     ids = [resource.rsplit('/', 1)[1] for resource in posted['resources']]
     assert name in [each.name for each in client.queues(limit=20)]
     assert list(queue.messages()) == []
-    bodies = [message.body for message in same.messages(limit=10).stream()]
-    assert bodies == [{'job': number} for number in range(25)], bodies
+    bodies = [message.body for message in same.messages(limit=5).stream()]
+    assert bodies == [{'job': number} for number in range(12)], bodies
     assert queue.message(ids[1]).body == {'job': 1}
     assert [message.body for message in queue.messages(ids[2], ids[0])] == [{'job': 2}, {'job': 0}]
     queue.message(ids[0]).delete()
     assert refused(errors.ResourceNotFound, queue.message, ids[0])
-    queue.delete_messages(*ids[3:20])
-    queue.delete_messages(*ids[20:])
+    queue.delete_messages(*ids[3:])
     assert [message._id for message in same.messages()] == ids[1:3]
 
 
@@ -76,8 +75,8 @@ def claims(client: zaqar.Client, other: zaqar.Client, name: str) -> None:
     assert [message.body['job'] for message in held] == [1, 2]
     assert list(same.claim(ttl=60, grace=60, limit=2)) == []
     assert queue.stats['messages']['claimed'] == 2
-    assert refused(errors.ForbiddenError, queue.delete_messages.__self__.message_module.Message(
-        queue, 300, 0, None, href=held[0].href.partition('?')[0]).delete)
+    without_claim = queue.message_module.Message(queue, 300, 0, None, href=held[0].href.partition('?')[0])
+    assert refused(errors.ForbiddenError, without_claim.delete)
     held[0].delete()
     claim.update(ttl=100, grace=60)
     again = queue.claim(id=claim.id)

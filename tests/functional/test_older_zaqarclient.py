@@ -12,7 +12,7 @@ PROGRAM = Path(__file__).with_name('older_zaqarclient.py')
 
 
 @pytest.mark.skipif(not CLIENT.exists(), reason='"make test" installs python-zaqarclient 3 beside the other')
-@pytest.mark.parametrize('version, below', [('1', '/messaging'), ('1.1', ''), ('1.1', '/messaging')])
+@pytest.mark.parametrize('version, below', [('1', '/messaging'), ('1.1', '')])
 def test_the_whole_life_of_a_queue(tester, url, name, version, below):
     project = tester.storage_url.rsplit('/', 1)[1]
     ended = subprocess.run(
@@ -24,6 +24,6 @@ def test_the_whole_life_of_a_queue(tester, url, name, version, below):
 def test_a_newer_client_finds_v2_below_the_same_path(tester, name):
     """So that one endpoint in the catalogue is enough."""
     queue = tester.messaging(below='/messaging').queue(name, force_create=True)
-    queue.post([{'body': number, 'ttl': 300} for number in range(15)])
-    assert [message.body for message in queue.messages(echo=True, limit=10).stream()] == list(range(15))
+    queue.post([{'body': number, 'ttl': 300} for number in range(3)])
+    assert [message.body for message in queue.messages(echo=True, limit=2).stream()] == [0, 1, 2]
     queue.delete()
