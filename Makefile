@@ -58,9 +58,8 @@ $(VENV)/.installed-%: setup.cfg setup.py pyproject.toml | $(VENV)/bin/pip
 	@touch $@ $(VENV)/.installed
 
 # The last python-zaqarclient that speaks Messaging v1 and v1.1, beside the one that the tests need for v2.
-$(VENV)/zaqarclient-3: $(VENV)/.installed-test
+$(VENV)/zaqarclient-3: | $(VENV)/.installed-test
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --target $@ 'python-zaqarclient>=3,<4'
-	@touch $@
 
 $(VENV)/bin/pip:
 	$(PYTHON) -m venv $(VENV)

@@ -14,6 +14,8 @@ from swiftqueue.queues import Account, Engine
 
 from .frontend import Request, Routes
 
+SMALL_BODY = 65536  # bytes of a claim's parameters
+
 Attributes = dict[str, Any]
 
 

@@ -20,9 +20,8 @@ from swiftqueue.model import Message, NewMessage, Page, Posted
 from swiftqueue.queues import Queue
 
 from .frontend import Answer, BadBody
-from .zaqar_call import Call
+from .zaqar_call import SMALL_BODY, Call
 
-_SMALL_BODY = 65536  # bytes of a claim's parameters
 _IDS_IN_LOCATION = 100  # so that the header stays well below the 8192 bytes that everybody takes
 
 
@@ -87,7 +86,7 @@ def _parse_messages(call: Call, most: int) -> list[NewMessage]:
     else:
         messages = call.request.json(most, list)
     if not isinstance(messages, list) or not messages:
-        raise BadBody('The request body must have messages, a list that is not empty.')
+        raise BadBody('The request body must bring a list of messages that is not empty.')
     if not all(isinstance(each, dict) and version.needed.issubset(each) for each in messages):
         raise BadBody(f'Every message must be an object with {" and ".join(sorted(version.needed))}.')
     return [NewMessage(**{name: each[name] for name in version.taken if name in each}) for each in messages]
@@ -215,7 +214,7 @@ def _ack_with_any(queue: Queue, message_id: str, claim_ids: list[str]) -> QueueE
 
 def create_claim(call: Call, name: str) -> Answer:
     queue, request = call.account.queue(name), call.request
-    wanted = request.json(_SMALL_BODY, dict, default={})
+    wanted = request.json(SMALL_BODY, dict, default={})
     limit = request.integer('limit')
     try:
         claim = queue.claims.create(limit, wanted.get('ttl'), wanted.get('grace'), wait=call.wait)
@@ -240,7 +239,7 @@ def get_claim(call: Call, name: str, claim_id: str) -> Answer:
 
 def renew_claim(call: Call, name: str, claim_id: str) -> Answer:
     queue = call.account.queue(name)
-    wanted = call.request.json(_SMALL_BODY, dict)
+    wanted = call.request.json(SMALL_BODY, dict)
     queue.claims.renew(claim_id, wanted.get('ttl'), wanted.get('grace'))
     return Answer(204)
 

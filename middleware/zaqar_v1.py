@@ -11,9 +11,8 @@ from swiftqueue.errors import Invalid, MessageNotFound
 
 from . import zaqar_messages, zaqar_queues, zaqar_service
 from .frontend import Answer, BadBody, Handler
-from .zaqar_call import Attributes, Call
+from .zaqar_call import SMALL_BODY, Attributes, Call
 
-_SMALL_BODY = 65536  # bytes of a claim's parameters
 _SHOWN_LOCATION = re.compile('[!-~]{1,4096}')  # any other one is too long, or no URI
 
 
@@ -33,7 +32,7 @@ def _unless_empty(answer: Answer) -> Answer:
 
 
 def _check_fields(call: Call, *names: str) -> None:
-    if not set(names).issubset(call.request.json(_SMALL_BODY, dict)):
+    if not set(names).issubset(call.request.json(SMALL_BODY, dict)):
         raise BadBody(f'The request body must have {" and ".join(names)}.')
 
 

@@ -112,13 +112,11 @@ _RELATIONS_2: _Relations = {
 }
 
 _RELATIONS_1_1: _Relations = {
-    **_RELATIONS_2,
+    **{name: relation for name, relation in _RELATIONS_2.items() if name not in ('queue_share', 'queue_purge')},
     'queues': ('/queues', 'GET', 'marker limit detailed', 'limit=queue_limit'),
     'queue': (_QUEUE, 'GET PUT DELETE'),
     'messages': (f'{_QUEUE}/messages', 'GET', 'marker limit echo include_claimed wait', 'limit=messages_limit'),
 }
-for _name in ('queue_share', 'queue_purge'):
-    del _RELATIONS_1_1[_name]
 
 _RELATIONS_1: _Relations = {
     'queues': _RELATIONS_1_1['queues'],

@@ -284,6 +284,12 @@ def test_whoever_asks_needs_a_token(wire, path):
     assert (answer.status, answer.json['title']) == (401, 'Unauthorized')
 
 
+@pytest.mark.parametrize('project, status', [('p', 204), (None, 400), ('', 400)])
+def test_without_authentication_v1_needs_a_project_too(make_wire, project, status):
+    wire = make_wire(auth=False, allow_anonymous=True, api_versions=('1',))
+    assert wire.request(f'GET {QUEUES}', headers={'X-Project-Id': project}).status == status
+
+
 def test_rights_are_those_of_v2(wire):
     wire.request('PUT /v2/queues/jobs', {'_read_acl': 'test:guest', '_write_acl': ''})
     wire.request('PUT /v2/queues/mine')
