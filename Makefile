@@ -18,7 +18,7 @@ serve: $(VENV)/.installed
 	@$(VENV)/bin/swiftqueue serve $(ARGS)
 
 # First what is content with one process, several at once; then what starts servers, which have the machine to themselves.
-test: $(VENV)/.installed-test $(VENV)/.installed-clients
+test: $(VENV)/.installed-test $(VENV)/.installed-clients $(VENV)/zaqarclient-3
 ifdef ARGS
 	$(VENV)/bin/pytest $(ARGS)
 else
@@ -81,6 +81,10 @@ $(VENV)/.installed-clients: $(wildcard tests/amazon/*.txt tests/amazon/*.json) |
 		echo 'make: npm reads the registry and the proxy to use from .npmrc and from npm_config_registry, https_proxy.'; \
 		exit 1; } >&2
 	@touch $@
+
+# The last python-zaqarclient that speaks Messaging v1 and v1.1, beside the one that the tests need for v2.
+$(VENV)/zaqarclient-3: | $(VENV)/.installed-test
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --target $@ 'python-zaqarclient>=3,<4'
 
 $(VENV)/bin/pip:
 	$(PYTHON) -m venv $(VENV)

@@ -27,7 +27,7 @@ _PUBLIC = ('max_queues_per_page', 'max_messages_per_page', 'max_messages_per_cla
 
 
 class QueueFilter:
-    """Answers ``/`` and ``/v2``, and what the filter ``sqsapi`` has claimed; lets all else pass untouched."""
+    """Answers the paths of Messaging, and what the filter ``sqsapi`` has claimed; lets all else pass untouched."""
 
     serves_sqs = True
 
@@ -35,17 +35,18 @@ class QueueFilter:
         self.app = app
         self.engine = engine
         self.door = zaqar.door(app, engine, logger)
+        self._at_root = zaqar.paths_at_root(engine.options)
         self.sqs = sqs_door.Door(app, engine, logger)
         self._pipeline_of_proxy: list[Any] | None = None
 
     def __call__(self, environ: dict[str, Any], start_response: Callable) -> Iterable[bytes]:
         if sqs_door.SIGNED in environ:
             return self.sqs(environ, start_response)
-        path = environ.get('PATH_INFO', '')
-        if path in ('/', '/v2') or path.startswith('/v2/'):
-            environ['swift.leave_relative_location'] = True
-            return self.door(environ, start_response)
-        return self.app(environ, start_response)
+        path = zaqar.path_within(environ.get('PATH_INFO', ''), self._at_root)
+        if path is None:
+            return self.app(environ, start_response)
+        environ['swift.leave_relative_location'] = True
+        return self.door({**environ, 'PATH_INFO': path}, start_response)
 
     @property
     def _pipeline(self) -> list[Any] | None:
@@ -64,7 +65,7 @@ def filter_factory(global_conf: dict[str, str], **local_conf: str) -> Callable[[
     options = Options.from_conf(conf)
     key = receipt_key(options)
     logger = utils.get_logger({**global_conf, **local_conf}, log_route='queue')
-    register_swift_info('swiftqueue', version=__version__, apis=['messaging-v2'],
+    register_swift_info('swiftqueue', version=__version__, apis=[f'messaging-v{each}' for each in options.api_versions],
                         **{name: getattr(options, name) for name in _PUBLIC})
 
     def queue_filter(app: Callable) -> QueueFilter:

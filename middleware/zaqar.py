@@ -1,16 +1,14 @@
-"""The door of OpenStack Messaging v2 (Zaqar): routes, errors, and what every request must bring.
+"""The door of OpenStack Messaging (Zaqar): its paths, its errors, and what every request must bring.
 
-:mod:`zaqar_queues` and :mod:`zaqar_messages` hold the handlers. Where this API and Zaqar differ, and why, is told in
-``doc/source/messaging-v2.rst``.
+:mod:`zaqar_versions` says what each version has; :mod:`zaqar_queues` and :mod:`zaqar_messages` hold most handlers.
+Where this API and Zaqar differ, and why, is told in ``doc/source/messaging-v2.rst`` and ``messaging-v1.rst``.
 """
 
 from __future__ import annotations
 
 import logging
-import uuid
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 from swiftqueue.errors import (
     AttributeNotFound,
@@ -23,9 +21,10 @@ from swiftqueue.errors import (
     Unauthorized,
     Unavailable,
 )
+from swiftqueue.limits import Options
 from swiftqueue.queues import Engine
 
-from . import connection, identity, signed_urls, zaqar_messages, zaqar_queues
+from . import connection, identity, signed_urls
 from .frontend import (
     Answer,
     BadBody,
@@ -36,9 +35,12 @@ from .frontend import (
     SlowBody,
     UnsupportedType,
 )
-from .zaqar_call import Call
+from .zaqar_call import Call, Version, read_client_id
+from .zaqar_service import RETRY_AFTER, versions
+from .zaqar_versions import VERSIONS
 
-RETRY_AFTER = 5  # seconds
+MOUNT = '/messaging'  # below which everything is where a server of Zaqar's has it at its root
+_OF_SWIFT = ('1',)  # versions whose paths at the root are Swift's
 
 _MEDIA = ('application/json', 'application/json-home', 'application/*', '*/*')
 
@@ -81,7 +83,12 @@ def render(error: BaseException) -> Answer:
 
 
 def door(app: Callable, engine: Engine, logger: logging.Logger) -> Frontend:
-    """The WSGI app for ``/`` and ``/v2``; ``app`` is the rest of the pipeline."""
+    """The WSGI app for paths as :func:`path_within` gives them; ``app`` is the rest of the pipeline."""
+    on = {version.path: version for version in _on(engine.options)}
+    told = versions((version, MOUNT + path if version.id in _OF_SWIFT else path) for path, version in on.items())
+    routes = {'/': dict.fromkeys(('GET', 'HEAD'), lambda call: told)}
+    routes |= {path + below: methods for path, version in on.items() for below, methods in version.routes.items()}
+
     def begin(request: Request) -> Call | None:
         if request.path == '/':
             return None
@@ -93,11 +100,34 @@ def door(app: Callable, engine: Engine, logger: logging.Logger) -> Frontend:
         if signed:
             identity.allow_everything(environ)
         _check_media(request)
-        client_id = _client_id(request, options.client_id_uuid_safe)
+        version = on[_first(request.path)]
+        if version.always_client_id:
+            read_client_id(request, options)
         given_up = partial(connection.given_up, environ)
-        return Call(request, engine, engine.account(app, environ, account, logger, given_up), project, client_id)
+        return Call(request, engine, engine.account(app, environ, account, logger, given_up), project, version)
 
-    return Frontend(ROUTES, begin, render, logger)
+    return Frontend(routes, begin, render, logger)
+
+
+def paths_at_root(options: Options) -> frozenset[str]:
+    """The first parts of paths that are the door's, beside ``/messaging``."""
+    return frozenset({'/'} | {version.path for version in _on(options) if version.id not in _OF_SWIFT})
+
+
+def path_within(path: str, at_root: frozenset[str]) -> str | None:
+    """The path as the door knows it; None for one that is not the door's."""
+    first = _first(path)
+    if first == MOUNT:
+        return path.removeprefix(MOUNT) or '/'
+    return path if first in at_root and (first != '/' or path == '/') else None
+
+
+def _on(options: Options) -> list[Version]:
+    return [VERSIONS[number] for number in options.api_versions]
+
+
+def _first(path: str) -> str:
+    return '/'.join(path.split('/', 2)[:2])
 
 
 def _signed_project(request: Request, engine: Engine) -> str:
@@ -132,109 +162,3 @@ def _admits_json(accept: str) -> bool:
 def _is_zero(parameter: str) -> bool:
     name, _, value = parameter.partition('=')
     return name.strip() == 'q' and value.strip().strip('0') in ('', '.')
-
-
-def _client_id(request: Request, safe: str) -> str:
-    """The Client-ID, a UUID in its usual form if it must be one. Raises Invalid."""
-    text = request.header('Client-ID')
-    if not text:
-        raise Invalid('The header Client-ID is missing.')
-    if safe == 'off':
-        if not 10 <= len(text) <= 36 or not text.isprintable():
-            raise Invalid('The header Client-ID must have 10 to 36 printable characters.')
-        return text
-    try:
-        value = uuid.UUID(text)
-    except ValueError:
-        value = None
-    if value is None or value.hex != text.replace('-', '').lower():
-        raise Invalid('Wrong UUID value in the header Client-ID.')
-    return str(value)
-
-
-# -- about the service itself ----------------------------------------------------------------------
-
-def list_versions(call: None) -> Answer:
-    return Answer(300, {'versions': [{
-        'id': '2',
-        'status': 'CURRENT',
-        'updated': '2014-9-24T04:06:47Z',
-        'media-types': [{'base': 'application/json',
-                         'type': 'application/vnd.openstack.messaging-v2+json'}],
-        'links': [{'href': '/v2/', 'rel': 'self'}],
-    }]})
-
-
-def get_home(call: Call) -> Answer:
-    return Answer(200, HOME, {'Content-Type': 'application/json-home', 'Cache-Control': 'max-age=86400'})
-
-
-def ping(call: Call) -> Answer:
-    return Answer(204)
-
-
-def get_health(call: Call) -> Answer:
-    """Whether the caller's account can be read: the shortest request that reaches the storage nodes."""
-    try:
-        call.account.queues(limit=1)
-    except Unavailable:
-        return Answer(503, {'storage_reachable': False}, {'Retry-After': str(RETRY_AFTER)})
-    return Answer(200, {'storage_reachable': True})
-
-
-_QUEUE = '/v2/queues/{queue_name}'
-
-ROUTES = {
-    '/': {'GET': list_versions, 'HEAD': list_versions},
-    '/v2': {'GET': get_home},
-    '/v2/ping': {'GET': ping, 'HEAD': ping},
-    '/v2/health': {'GET': get_health},
-    '/v2/queues': {'GET': zaqar_queues.list_queues},
-    _QUEUE: {'PUT': zaqar_queues.create_queue, 'GET': zaqar_queues.get_queue,
-             'PATCH': zaqar_queues.patch_queue, 'DELETE': zaqar_queues.delete_queue},
-    f'{_QUEUE}/stats': {'GET': zaqar_queues.get_stats},
-    f'{_QUEUE}/share': {'POST': zaqar_queues.share_queue},
-    f'{_QUEUE}/purge': {'POST': zaqar_queues.purge_queue},
-    f'{_QUEUE}/messages': {'POST': zaqar_messages.post_messages, 'GET': zaqar_messages.get_messages,
-                           'DELETE': zaqar_messages.delete_messages},
-    f'{_QUEUE}/messages/{{message_id}}': {'GET': zaqar_messages.get_message,
-                                          'DELETE': zaqar_messages.delete_message},
-    f'{_QUEUE}/claims': {'POST': zaqar_messages.create_claim},
-    f'{_QUEUE}/claims/{{claim_id}}': {'GET': zaqar_messages.get_claim, 'PATCH': zaqar_messages.renew_claim,
-                                      'DELETE': zaqar_messages.release_claim},
-}
-
-
-def _resource(path: str, allow: str, query: str = '', variables: str = '') -> dict[str, Any]:
-    """One entry of the home document; ``variables`` says which parameters have their meaning under another name."""
-    meanings = dict(pair.split('=') for pair in variables.split())
-    names = [part[1:-1] for part in path.split('/') if part.startswith('{')] + query.split()
-    hints: dict[str, Any] = {'allow': allow.split(), 'formats': {'application/json': {}}}
-    if allow in ('POST', 'PATCH'):
-        hints['accept-post'] = ['application/json']
-    template = f'{path}{{?{",".join(query.split())}}}' if query else path
-    resource = {'href-template': template, 'hints': hints}
-    if names:
-        resource['href-vars'] = {name: f'param/{meanings.get(name, name)}' for name in names}
-    return resource
-
-
-HOME = {'resources': {
-    'rel/queues': _resource('/v2/queues', 'GET', 'marker limit detailed name with_count', 'limit=queue_limit'),
-    'rel/queue': _resource(_QUEUE, 'GET PUT DELETE PATCH'),
-    'rel/queue_stats': _resource(f'{_QUEUE}/stats', 'GET'),
-    'rel/queue_share': _resource(f'{_QUEUE}/share', 'POST'),
-    'rel/queue_purge': _resource(f'{_QUEUE}/purge', 'POST'),
-    'rel/messages': _resource(f'{_QUEUE}/messages', 'GET', 'marker limit echo include_claimed include_delayed wait',
-                              'limit=messages_limit'),
-    'rel/post_messages': _resource(f'{_QUEUE}/messages', 'POST'),
-    'rel/messages_delete': _resource(f'{_QUEUE}/messages', 'DELETE', 'ids claim_ids pop wait'),
-    'rel/message_get': _resource(f'{_QUEUE}/messages/{{message_id}}', 'GET'),
-    'rel/message_delete': _resource(f'{_QUEUE}/messages/{{message_id}}', 'DELETE', 'claim_id'),
-    'rel/post_claim': _resource(f'{_QUEUE}/claims', 'POST', 'limit wait', 'limit=claim_limit'),
-    'rel/claim': _resource(f'{_QUEUE}/claims/{{claim_id}}', 'GET'),
-    'rel/patch_claim': _resource(f'{_QUEUE}/claims/{{claim_id}}', 'PATCH'),
-    'rel/delete_claim': _resource(f'{_QUEUE}/claims/{{claim_id}}', 'DELETE'),
-    'rel/ping': _resource('/v2/ping', 'GET'),
-    'rel/health': _resource('/v2/health', 'GET'),
-}}

@@ -1,4 +1,4 @@
-"""Messaging v2: messages and claims."""
+"""Messaging: messages and claims, as v2 has them; what the older versions have otherwise is in their table."""
 
 from __future__ import annotations
 
@@ -20,19 +20,14 @@ from swiftqueue.model import Message, NewMessage, Page, Posted
 from swiftqueue.queues import Queue
 
 from .frontend import Answer, BadBody
-from .zaqar_call import Call
+from .zaqar_call import SMALL_BODY, Call
 
-_SMALL_BODY = 65536  # bytes of a claim's parameters
 _IDS_IN_LOCATION = 100  # so that the header stays well below the 8192 bytes that everybody takes
 
 
-def message_href(queue: str, message: Message) -> str:
+def message_href(call: Call, queue: str, message: Message) -> str:
     """The path of a message, with the claim that holds it."""
-    return _href(queue, message.id) + (f'?claim_id={message.claim_id}' if message.claim_id else '')
-
-
-def _href(queue: str, message_id: str) -> str:
-    return f'/v2/queues/{queue}/messages/{message_id}'
+    return call.href(queue, 'messages', message.id) + (f'?claim_id={message.claim_id}' if message.claim_id else '')
 
 
 def age_of(call: Call, instant: float) -> int:
@@ -42,49 +37,59 @@ def age_of(call: Call, instant: float) -> int:
 
 def _show(call: Call, queue: str, message: Message) -> dict[str, Any]:
     # python-zaqarclient fails on any key that it does not know.
-    shown = {'id': message.id, 'href': message_href(queue, message), 'ttl': message.ttl,
+    shown = {'id': message.id, 'href': message_href(call, queue, message), 'ttl': message.ttl,
              'age': age_of(call, message.created_at), 'body': message.body}
     if call.options.enable_checksum:
         digest = hashlib.md5(json.dumps(message.body).encode('ascii'), usedforsecurity=False).hexdigest()
         shown['checksum'] = f'MD5:{digest}'
-    return shown
+    return call.version.of_message(shown)
 
 
 def _show_claimed(call: Call, queue: str, message: Message) -> dict[str, Any]:
-    return _show(call, queue, message) | {'claim_count': message.deliveries}
+    return _show(call, queue, message) | call.version.of_message({'claim_count': message.deliveries})
+
+
+def _in_envelope(call: Call, messages: list[dict[str, Any]]) -> Any:
+    return {'messages': messages} if call.version.enveloped else messages
 
 
 # -- messages --------------------------------------------------------------------------------------
 
 def post_messages(call: Call, name: str) -> Answer:
     queue, most = call.account.queue(name), call.options.max_messages_post_size
-    messages = _parse_messages(call.request.json(most, dict))
+    messages = _parse_messages(call, most)
     size = len(call.request.body(most))
     try:
         posted = queue.messages.post(messages, call.client_id, size=size)
     except QueueNotFound:
+        if not call.version.lazy_queues:
+            raise
         queue.create()
         try:
             posted = queue.messages.post(messages, call.client_id, size=size)
         except QueueNotFound:
             raise Unavailable('The queue has just been created and cannot be seen yet.') from None
     stored = [each.id for each in posted if each.error is None]
-    resources = [_href(name, message_id) for message_id in stored]
+    resources = [call.href(name, 'messages', message_id) for message_id in stored]
     if len(stored) < len(posted):
         return _tell_failure(posted, resources)
-    location = f'/v2/queues/{name}/messages'
+    location = call.href(name, 'messages')
     if len(stored) <= min(call.options.max_messages_per_page, _IDS_IN_LOCATION):  # more could not be asked for
         location += f'?ids={",".join(stored)}'
     return Answer(201, {'resources': resources}, {'Location': location})
 
 
-def _parse_messages(document: dict[str, Any]) -> list[NewMessage]:
-    messages = document.get('messages')
+def _parse_messages(call: Call, most: int) -> list[NewMessage]:
+    version = call.version
+    if version.enveloped:
+        messages = call.request.json(most, dict).get('messages')
+    else:
+        messages = call.request.json(most, list)
     if not isinstance(messages, list) or not messages:
-        raise BadBody('The request body must have messages, a list that is not empty.')
-    if not all(isinstance(each, dict) and 'body' in each for each in messages):
-        raise BadBody('Every message must be an object with a body.')
-    return [NewMessage(each['body'], each.get('ttl'), each.get('delay')) for each in messages]
+        raise BadBody('The request body must bring a list of messages that is not empty.')
+    if not all(isinstance(each, dict) and version.needed.issubset(each) for each in messages):
+        raise BadBody(f'Every message must be an object with {" and ".join(sorted(version.needed))}.')
+    return [NewMessage(**{name: each[name] for name in version.taken if name in each}) for each in messages]
 
 
 def _tell_failure(posted: list[Posted], resources: list[str]) -> Answer:
@@ -104,24 +109,25 @@ def get_messages(call: Call, name: str) -> Answer:
     ids = request.strings('ids')
     if ids is not None:
         return _get_some(call, queue, _check_number(call, 'ids', ids))
+    client_id = call.client_id
     limit, echo = request.integer('limit'), request.boolean('echo')
     include = {key: request.boolean(key) for key in ('include_claimed', 'include_delayed')}
     try:
-        page = queue.messages.list(request.params.get('marker'), limit, client_id=None if echo else call.client_id,
+        page = queue.messages.list(request.params.get('marker'), limit, client_id=None if echo else client_id,
                                    wait=call.wait, **include)
     except QueueNotFound:
         page = Page([])
     if not page.items:
         return Answer(200, {'messages': [], 'links': []})
     return Answer(200, {'messages': [_show(call, name, message) for message in page.items],
-                        'links': [call.next_link(f'/v2/queues/{name}/messages', page.marker)]})
+                        'links': [call.next_link(call.href(name, 'messages'), page.marker)]})
 
 
 def _get_some(call: Call, queue: Queue, ids: list[str]) -> Answer:
     messages = queue.messages.get(ids)
     if not messages:
         raise MessageNotFound('None of these messages is there.')
-    return Answer(200, {'messages': [_show(call, queue.name, message) for message in messages]})
+    return Answer(200, _in_envelope(call, [_show(call, queue.name, message) for message in messages]))
 
 
 def _check_number(call: Call, what: str, ids: list[str]) -> list[str]:
@@ -167,7 +173,7 @@ def delete_messages(call: Call, name: str) -> Answer:
 
 
 def _show_popped(call: Call, name: str, message: Message) -> dict[str, Any]:
-    shown = _show_claimed(call, name, message) | {'claim_id': message.claim_id}
+    shown = _show_claimed(call, name, message) | call.version.of_message({'claim_id': message.claim_id})
     del shown['href']  # there is nothing at it any more
     return shown
 
@@ -208,7 +214,7 @@ def _ack_with_any(queue: Queue, message_id: str, claim_ids: list[str]) -> QueueE
 
 def create_claim(call: Call, name: str) -> Answer:
     queue, request = call.account.queue(name), call.request
-    wanted = request.json(_SMALL_BODY, dict, default={})
+    wanted = request.json(SMALL_BODY, dict, default={})
     limit = request.integer('limit')
     try:
         claim = queue.claims.create(limit, wanted.get('ttl'), wanted.get('grace'), wait=call.wait)
@@ -216,12 +222,8 @@ def create_claim(call: Call, name: str) -> Answer:
         claim = None
     if claim is None:
         return Answer(204)
-    return Answer(201, {'messages': [_show_claimed(call, name, message) for message in claim.messages]},
-                  {'Location': _claim_href(name, claim.id)})
-
-
-def _claim_href(name: str, claim_id: str) -> str:
-    return f'/v2/queues/{name}/claims/{claim_id}'
+    return Answer(201, _in_envelope(call, [_show_claimed(call, name, message) for message in claim.messages]),
+                  {'Location': call.href(name, 'claims', claim.id)})
 
 
 def get_claim(call: Call, name: str, claim_id: str) -> Answer:
@@ -230,14 +232,14 @@ def get_claim(call: Call, name: str, claim_id: str) -> Answer:
         'age': age_of(call, claim.renewed_at),
         'ttl': claim.ttl,
         'grace': claim.grace,
-        'href': _claim_href(name, claim.id),
+        'href': call.href(name, 'claims', claim.id),
         'messages': [_show_claimed(call, name, message) for message in claim.messages],
     })
 
 
 def renew_claim(call: Call, name: str, claim_id: str) -> Answer:
     queue = call.account.queue(name)
-    wanted = call.request.json(_SMALL_BODY, dict)
+    wanted = call.request.json(SMALL_BODY, dict)
     queue.claims.renew(claim_id, wanted.get('ttl'), wanted.get('grace'))
     return Answer(204)
 

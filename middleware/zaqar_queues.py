@@ -1,4 +1,4 @@
-"""Messaging v2: queues, their metadata, statistics, purging and sharing."""
+"""Messaging: queues, their metadata, statistics, purging and sharing, as v2 has them."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def list_queues(call: Call) -> Answer:
         check_queue_name(marker) if marker else '', request.integer('limit'), detailed=detailed,
         name=params.get('name', ''),
         metadata={key: value for key, value in params.items() if key not in _PARAMETERS})
-    queues: list[dict[str, Any]] = [{'name': info.name, 'href': f'/v2/queues/{info.name}'} for info in page.items]
+    queues: list[dict[str, Any]] = [{'name': info.name, 'href': call.href(info.name)} for info in page.items]
     if detailed:
         for queue, info in zip(queues, page.items, strict=True):
-            queue['metadata'] = info.attributes
+            queue['metadata'] = call.version.metadata(info.attributes, call.options)
     content: dict[str, Any] = {'queues': queues, 'links': []}
     if after := page.marker or queues and queues[-1]['name']:
-        content['links'] = [call.next_link('/v2/queues', after)]
+        content['links'] = [call.next_link(call.href(), after)]
     if with_count:
         content['count'] = call.account.count()
     return Answer(200, content)
@@ -45,15 +45,16 @@ def create_queue(call: Call, name: str) -> Answer:
     queue = call.account.queue(name)
     metadata = call.request.json(call.options.max_queue_metadata, dict, default={})
     new = queue.create(metadata)
-    return Answer(201 if new else 204, headers={'Location': f'/v2/queues/{name}'})
+    return Answer(201 if new else 204, headers={'Location': call.href(name)})
 
 
 def get_queue(call: Call, name: str) -> Answer:
     """Queues come into being when they are used, so one that is not there yet has the defaults."""
     try:
-        return Answer(200, call.account.queue(name).attributes())
+        attributes = call.account.queue(name).attributes()
     except QueueNotFound:
-        return Answer(200, queue_attributes.effective({}, call.options))
+        attributes = queue_attributes.effective({}, call.options)
+    return Answer(200, call.version.metadata(attributes, call.options))
 
 
 def patch_queue(call: Call, name: str) -> Answer:
@@ -74,6 +75,8 @@ def get_stats(call: Call, name: str) -> Answer:
     try:
         stats = call.account.queue(name).stats()
     except QueueNotFound:
+        if not call.version.lazy_queues:
+            raise
         stats = Stats(0, 0, 0, None, None)
     counts: dict[str, Any] = {'claimed': stats.claimed, 'free': stats.total - stats.claimed, 'total': stats.total}
     for which in ('oldest', 'newest'):
@@ -85,7 +88,7 @@ def get_stats(call: Call, name: str) -> Answer:
 
 def _age(call: Call, name: str, message: Message) -> dict[str, Any]:
     created = time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(message.created_at))
-    return {'age': age_of(call, message.created_at), 'created': created, 'href': message_href(name, message)}
+    return {'age': age_of(call, message.created_at), 'created': created, 'href': message_href(call, name, message)}
 
 
 def purge_queue(call: Call, name: str) -> Answer:

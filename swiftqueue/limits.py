@@ -58,6 +58,15 @@ def _one_of(*words: str):
     return parse
 
 
+def _some_of(*words: str):
+    def parse(text: str) -> tuple[str, ...]:
+        given = text.replace(',', ' ').split()
+        if not given or not set(given) <= set(words):
+            raise ValueError('not some of ' + ', '.join(words))
+        return tuple(word for word in words if word in given)
+    return parse
+
+
 def _option(default: Any, parse: Any) -> Any:
     return field(default=default, metadata={'parse': parse})
 
@@ -69,6 +78,7 @@ _BIG = 2 ** 31 - 1
 class Options:
     """The operator's choices. Durations are seconds, sizes bytes."""
 
+    api_versions: tuple[str, ...] = _option(('2',), _some_of('2', '1.1', '1'))
     max_queues_per_page: int = _option(20, _integer(1, 1000))
     max_messages_per_page: int = _option(20, _integer(1, 1000))
     max_messages_per_claim_or_pop: int = _option(20, _integer(1, 100))

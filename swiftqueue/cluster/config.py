@@ -109,6 +109,7 @@ def _proxy(site: Site, name: str) -> Sections:
         sections[f'filter:{filter_name}'] = {'use': use}
     sections['filter:versioned_writes']['allow_object_versioning'] = 'true'
     sections['filter:tempurl']['allowed_digests'] = 'sha256 sha512'
+    sections['filter:queue']['api_versions'] = '2 1.1 1'
     sections['filter:queue'] |= {option: str(value) for option, value in spec.options.items()}
     if spec.auth:
         sections['filter:tempauth'] |= {f'user_{user}': key for user, key in USERS.items()}

@@ -128,6 +128,8 @@ class refusals:
 class MessagingClient:
     """Messaging v2 over WSGI, as a client on the network would speak it."""
 
+    path = '/v2'
+
     def __init__(self, world: World, proxy: int = 0):
         self.world = world
         self.filter = QueueFilter(world.swift, world.engines[proxy], logging.getLogger('swiftqueue'))
@@ -135,7 +137,7 @@ class MessagingClient:
     def _ask(self, method: str, path: str, body: Any = None, client: str = '1', headers: dict | None = None) -> Any:
         """The JSON of the answer, None for an empty one."""
         self.world.tick()
-        request = Request.blank(f'/v2/queues{path}', method=method, headers={
+        request = Request.blank(f'{self.path}/queues{path}', method=method, headers={
             'Client-ID': _uuid(client), 'Content-Type': 'application/json', **(headers or {})},
             environ={'REMOTE_USER': 'test,test:tester,AUTH_test', 'swift.authorize': lambda request: None,
                      'swift.cache': self.world.cache})
@@ -172,18 +174,24 @@ class MessagingClient:
     def post(self, queue: str, *bodies: Any, ttl: int | None = None, delay: int | None = None,
              client: str = 'client') -> list[str]:
         fields = {name: value for name, value in (('ttl', ttl), ('delay', delay)) if value is not None}
-        posted = self._ask('POST', f'/{queue}/messages', {'messages': [{'body': body, **fields} for body in bodies]},
-                           client)
+        posted = self._ask('POST', f'/{queue}/messages',
+                           self._new_messages([{'body': body, **fields} for body in bodies]), client)
         return [resource.rsplit('/', 1)[1] for resource in posted['resources']]
+
+    def _new_messages(self, messages: list[dict[str, Any]]) -> Any:
+        return {'messages': messages}
 
     def list(self, queue: str, marker: str | None = None, limit: int | None = None, *,
              without_client: str | None = None, include_claimed: bool = False,
              include_delayed: bool = False) -> tuple[list[Any], str | None]:
         query = f'?echo={not without_client}&include_claimed={include_claimed}&include_delayed={include_delayed}'
         query += (f'&marker={marker}' if marker else '') + (f'&limit={limit}' if limit else '')
-        page = self._ask('GET', f'/{queue}/messages{query}', client=without_client or 'reader')
+        page = self._page(self._ask('GET', f'/{queue}/messages{query}', client=without_client or 'reader'))
         following = [link['href'].partition('marker=')[2].partition('&')[0] for link in page['links']]
         return [message['body'] for message in page['messages']], following[0] if following else marker
+
+    def _page(self, answer: Any) -> dict[str, Any]:
+        return answer
 
     def get(self, queue: str, *ids: str) -> list[Any]:
         try:

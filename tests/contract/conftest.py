@@ -1,33 +1,29 @@
 """Every contract test runs through each door, and must leave nothing behind in Swift."""
 
 import pytest
-from clients import EngineClient, MessagingClient
+from doors import DOORS, OPTIONS
 from janitors import DAY, janitor_of, swift_of
-from sqs_client import SqsJsonClient, SqsQueryClient
 from world import ACCOUNT, World
 
 from swiftqueue.janitor import queues_of
 
-DOORS = {'engine': (EngineClient, 1), 'messaging-v2': (MessagingClient, 1), '3 shards': (EngineClient, 3),
-         'sqs-json': (SqsJsonClient, 1), 'sqs-query': (SqsQueryClient, 1)}
-
 
 def pytest_generate_tests(metafunc):
     """A test runs through every door but those that its marker ``otherwise_in`` names, with the reason."""
-    if 'setting' in metafunc.fixturenames:
+    if 'door' in metafunc.fixturenames:
         others = {door for mark in metafunc.definition.iter_markers('otherwise_in') for door in mark.args}
-        metafunc.parametrize('setting', [name for name in DOORS if name.partition('-')[0] not in others], indirect=True)
+        metafunc.parametrize('setting', [name for name in DOORS if not {name, name.partition('-')[0]} & others],
+                             indirect=True)
 
 
 @pytest.fixture
 def setting(request):
-    """A client's class, and how many shards every queue has."""
     return DOORS[request.param]
 
 
 @pytest.fixture
 def world(setting):
-    world = World(default_shards=setting[1])
+    world = World(default_shards=setting[1], **OPTIONS)
     yield world
     world.swift.assert_no_leaks()
     nothing_is_left(world)

@@ -115,6 +115,7 @@ def test_the_ttl_of_a_delayed_message_starts_when_it_appears(door):
     assert door.list('jobs')[0] == []
 
 
+@pytest.mark.otherwise_in('messaging-v1', because='every message brings its ttl')
 def test_the_queue_may_set_ttl_and_delay(door):
     door.create('jobs', _default_message_ttl=100, _default_message_delay=10)
     door.post('jobs', 'defaults')

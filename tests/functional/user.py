@@ -23,9 +23,9 @@ class User:
         headers = self.headers | request.pop('headers', {})
         return requests.request(method, self.url + path, headers=headers, timeout=30, allow_redirects=False, **request)
 
-    def messaging(self, project: str = '', client_id: str | None = None) -> zaqar.Client:
+    def messaging(self, project: str = '', client_id: str | None = None, below: str = '') -> zaqar.Client:
         """A python-zaqarclient with this user's token."""
         options = {'os_auth_token': self.token, 'os_project_id': project or self.storage_url.rsplit('/', 1)[1]}
-        return zaqar.Client(self.url, version=2, conf={
+        return zaqar.Client(self.url + below, version=2, conf={
             'auth_opts': {'backend': 'keystone', 'options': options},
             'client_uuid': client_id or str(uuid.uuid4())})

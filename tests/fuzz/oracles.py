@@ -43,7 +43,7 @@ class Sent:
 
     @property
     def is_for_the_door(self) -> bool:
-        return self.path in ('/', '/v2') or self.path.startswith('/v2/')
+        return self.path == '/' or self.path.split('/')[1:2] in (['v2'], ['v1.1'], ['messaging'])
 
 
 class Counted(BytesIO):

@@ -16,13 +16,14 @@ from wire.conftest import CLIENT_ID, Wire
 
 PATCH_TYPE = 'application/openstack-messaging-v2.0-json-patch'
 JOBS = '/v2/queues/jobs'
+V1 = '/messaging/v1/queues/jobs'
 
 
 # -- what there is before the first request --------------------------------------------------------
 
 def make_wire(**options: Any) -> Wire:
     """A queue of the tester's with all kinds of messages, and one of a stranger's."""
-    wire = Wire(signed_url_key='secret', **options)
+    wire = Wire(signed_url_key='secret', api_versions=('2', '1.1', '1'), **options)
     wire.request(f'PUT {JOBS}', {'colour': 'red', '_max_claim_count': 2, '_dead_letter_queue': 'dead'})
     wire.request(f'POST {JOBS}/messages', {'messages': [
         {'body': 'held'}, {'body': 'free'}, {'body': 'x' * 6000}, {'body': 'late', 'delay': 60}]})
@@ -107,6 +108,14 @@ def valid_requests() -> list[Valid]:
         ('GET', f'{JOBS}/claims/{claim}', {}, None, {}),
         ('PATCH', f'{JOBS}/claims/{claim}', {}, {'ttl': 100, 'grace': 100}, {}),
         ('DELETE', f'{JOBS}/claims/{claim}', {}, None, {}),
+        ('POST', '/v1.1/queues/jobs/messages', {}, {'messages': [{'body': {'a': ['b']}, 'ttl': 60}, {'body': 2}]}, {}),
+        ('GET', '/messaging/v1/queues', {'limit': '2', 'marker': 'a', 'detailed': 'true'}, None, {}),
+        ('PUT', f'{V1}/metadata', {}, {'mine': ['x', {'y': -1}]}, {}),
+        ('POST', f'{V1}/messages', {}, [{'body': {'a': ['b']}, 'ttl': 60}, {'body': 2, 'ttl': 60}], {}),
+        ('GET', f'{V1}/messages', {'ids': f'{held},{free},{large}'}, None, {}),
+        ('DELETE', f'{V1}/messages', {'ids': f'{held},{free}'}, None, {}),
+        ('POST', f'{V1}/claims', {'limit': '2'}, {'ttl': 60, 'grace': 60}, {}),
+        ('PATCH', f'{V1}/claims/{claim}', {}, {'ttl': 100}, {}),
     ]]
 
 

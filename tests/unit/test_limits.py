@@ -21,6 +21,8 @@ NO_SWITCH = ['', '2', 'maybe', 'none', 'tru']
 
 # option: values that are taken, with what becomes of them; values that are refused
 OPTIONS = {
+    'api_versions': ([('2', ('2',)), ('1 1.1, 2', ('2', '1.1', '1')), ('1.1', ('1.1',)), ('1,1', ('1',))],
+                     ['', ',', 'v2', '2.0', '1 3', '2;1']),
     'max_queues_per_page': ([('1', 1), ('1000', 1000)], [*WORDS, '0', '1001', '-1']),
     'max_messages_per_page': ([('1', 1), ('1000', 1000)], [*WORDS, '0', '1001']),
     'max_messages_per_claim_or_pop': ([('1', 1), ('100', 100)], [*WORDS, '0', '101']),

@@ -7,8 +7,9 @@ import pytest
 from wire.transcript import ANY, play
 
 from swiftqueue.middleware import frontend
-from swiftqueue.middleware.zaqar import HOME, ROUTES
+from swiftqueue.middleware.zaqar_versions import VERSIONS
 
+HOME = VERSIONS['2'].home
 UUID = '3381af92-2b9e-11e3-b191-71861300734c'
 
 
@@ -61,12 +62,15 @@ def test_transcript(wire, title):
     play(wire, TRANSCRIPTS[title])
 
 
-def test_the_home_document_lists_what_there_is_and_nothing_else():
+@pytest.mark.parametrize('version', VERSIONS.values(), ids=VERSIONS)
+def test_a_home_document_lists_what_there_is_and_nothing_else(version):
     listed = {}
-    for resource in HOME['resources'].values():
+    for resource in version.home['resources'].values():
         path = resource['href-template'].partition('{?')[0]
         listed.setdefault(path, set()).update(resource['hints']['allow'])
-    served = {path: set(methods) - {'HEAD'} for path, methods in ROUTES.items() if path not in ('/', '/v2')}
+    served = {version.path + path: set(methods) for path, methods in version.routes.items() if path}
+    for path in ('/ping', '/health'):
+        served.get(version.path + path, set()).discard('HEAD')
     assert listed == served
 
 
