@@ -205,14 +205,16 @@ class Claims:
         name = claim_name(entry.id, entry.delivery + 1)
         gate = self.swift.cache.enter_gate(ClaimObjects(self.queue, record).container(entry.id), name,
                                            self.engine.options.gate_seconds)
-        return gate is not False and self._win_unseen(record, entry, move)
+        if is_dead(record, entry):
+            gate = gate and None  # others may bury it, and they do not come through the gate
+        return gate is not False and self._win_unseen(record, entry, gate, move)
 
-    def _win_unseen(self, record: Record, entry: Entry, move: Move | None = None) -> bool:
+    def _win_unseen(self, record: Record, entry: Entry, gate: bool | None = None, move: Move | None = None) -> bool:
         """Whether the entry's next claim is ours, which nobody will get to see. Raises Unavailable."""
         now, delivery = self.engine.clock(), entry.delivery + 1
         claim = Receipt(entry.id, delivery, self.engine.token_bytes(TOKEN), mixed=False).core
         state = ClaimState(claim, _POP_TTL, 0, renewed_at=now, expires_at=now + _POP_TTL, keep_until=0, move=move)
-        won = self._win(record, _Attempt(entry, delivery, None, self.engine.monotonic(), 0), state)
+        won = self._win(record, _Attempt(entry, delivery, gate, self.engine.monotonic(), 0), state)
         if won:
             entry.delivery, entry.claim = delivery, state
         return won
