@@ -27,7 +27,8 @@ def blocks(page: str, url: str) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize('page, printed', [('aws-cli', r'\{\s*"MD5OfMessageBody": "\w+",\s*"MessageId": ".*"\s*\}\n'),
-                                           ('boto3', 'hello\n'), ('javascript', 'hello\n')])
+                                           ('boto3', 'hello\n'), ('javascript', 'hello\n')],
+                         ids=['aws-cli', 'boto3', 'javascript'])
 def test_what_a_page_says_works(url, tmp_path, page, printed):
     (tmp_path / 'node_modules').symlink_to(installed.NODE / 'node_modules')
     script = '\n'.join(RUN[language].format(block) for language, block in blocks(page, url))
