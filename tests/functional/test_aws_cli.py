@@ -6,6 +6,7 @@ import hashlib
 import json
 import subprocess
 import sys
+import time
 
 import pytest
 from amazon import installed
@@ -94,7 +95,7 @@ def test_a_queue_and_its_messages(aws, name):
     refused('AWS.SimpleQueueService.NonExistentQueue', 'get-queue-url', aws=aws, queue_name=name)
 
 
-def test_dead_letters_and_pages(aws, name):
+def test_dead_letters_pages_and_move_tasks(aws, name):
     dead, *sources = (aws('create-queue', queue_name=f'{name}-{number}')['QueueUrl'] for number in range(3))
     arn = aws('get-queue-attributes', queue_url=dead, attribute_names=['QueueArn'])['Attributes']['QueueArn']
     for source in sources:
@@ -103,5 +104,17 @@ def test_dead_letters_and_pages(aws, name):
     # The CLI goes on by itself with the token of each page.
     assert aws('list-dead-letter-source-queues', queue_url=dead, page_size='1') == {'queueUrls': sources}
     assert aws('list-queues', queue_name_prefix=name, page_size='1') == {'QueueUrls': [dead, *sources]}
+
+    aws('send-message-batch', queue_url=dead, entries=[{'Id': str(each), 'MessageBody': 'x'} for each in range(10)])
+    task = aws('start-message-move-task', source_arn=arn, destination_arn=f'{arn[:-1]}1',
+               max_number_of_messages_per_second='1')['TaskHandle']
+    message, = aws('receive-message', queue_url=sources[0], wait_time_seconds='20')['Messages']
+    assert message['Body'] == 'x'
+    aws('cancel-message-move-task', task_handle=task)
+    deadline = time.monotonic() + 30
+    while (shown := aws('list-message-move-tasks', source_arn=arn)['Results'][0])['Status'] != 'CANCELLED':
+        assert time.monotonic() < deadline, shown
+    assert 1 <= shown['ApproximateNumberOfMessagesMoved'] < 10
+    refused('InvalidParameterValue', 'cancel-message-move-task', aws=aws, task_handle=task)
     for url in (dead, *sources):
         aws('delete-queue', queue_url=url)

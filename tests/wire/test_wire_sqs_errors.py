@@ -68,6 +68,7 @@ CASES = [
     of_sqs('InvalidAttributeValue', 400, 'SetQueueAttributes', {'Attributes': {'DelaySeconds': '901'}}),
     of_sqs('InvalidMessageContents', 400, 'SendMessage', {'MessageBody': '\x01'}),
     of_sqs('ReceiptHandleIsInvalid', 400, 'DeleteMessage', {'ReceiptHandle': 'garbage'}),
+    of_sqs('ResourceNotFoundException', 404, 'ListMessageMoveTasks', lambda sqs: {'SourceArn': sqs.arn('none')}),
     of_sqs('InvalidAddress', 404, 'PurgeQueue', {'QueueUrl': 'ftp://cloud/jobs'}),
     coral('InvalidParameterValueException', 'InvalidParameterValue', 400, 'ReceiveMessage',
           {'MaxNumberOfMessages': 11}),
