@@ -31,10 +31,14 @@ from swiftqueue.model import Page, QueueInfo, Stats
 from swiftqueue.move_tasks import MoveTasks
 from swiftqueue.names import (
     ENDED,
+    SUBSCRIBED,
+    TOPIC,
+    WEBHOOK,
     Record,
     messages_container,
     parse_container,
     parse_record,
+    published_container,
     queue_container,
     to_json,
 )
@@ -43,6 +47,7 @@ from swiftqueue.pages import Pages
 from swiftqueue.receipts import sign
 from swiftqueue.shards import Shards
 from swiftqueue.single_claims import SingleClaims
+from swiftqueue.subscriptions import Subscriptions
 from swiftqueue.swift import LISTING_LIMIT, TICK, GenerationGone, Swift
 from swiftqueue.waiting import Waiting
 
@@ -134,6 +139,14 @@ class Account:
         """The queue of that name, whether it exists or not. Raises Invalid for a name that none can have."""
         return Queue(self, check_queue_name(name))
 
+    def topic(self, name: str) -> Queue:
+        """The topic of that name: a queue beside the queues. Raises as :meth:`queue`."""
+        return Queue(self, TOPIC + check_queue_name(name))
+
+    def webhook(self, subscription_id: str) -> Queue:
+        """The queue of what is yet to be sent to a webhook: nobody's but the notifier's."""
+        return Queue(self, WEBHOOK + subscription_id)
+
     def queues(self, marker: str = '', limit: int | None = None, *, detailed: bool = False,
                name: str = '', metadata: dict[str, str] | None = None, prefix: str = '',
                most: int | None = None) -> Page:
@@ -196,6 +209,7 @@ class Queue:
         self.claims = Claims(self)
         self.single_claims = SingleClaims(self)
         self.move_tasks = MoveTasks(self)
+        self.subscriptions = Subscriptions(self)
 
     # -- rights --
 
@@ -365,7 +379,7 @@ class Queue:
         if shards > record.shards:
             self._begin(changed, record.shards)
             headers |= changed.shard_headers(record.shards)
-        self._write(headers, changed.written_at)
+        self.write_headers(headers, changed.written_at)
         return self.shown(changed)
 
     def _check_growth(self, record: Record, shards: Any) -> int:
@@ -391,7 +405,7 @@ class Queue:
         fresh = replace(record, generation=self._new_generation(), purged_at=self.engine.clock(),
                         written_at=self._after(record), created_at=record.created_at or record.begun_at)
         self._begin(fresh)
-        self._write(fresh.generation_headers(), fresh.written_at)
+        self.write_headers(fresh.generation_headers(), fresh.written_at)
         self.ring()
 
     def delete(self) -> None:
@@ -407,6 +421,8 @@ class Queue:
             # The account's listing may be late, so the record's own generation does not depend on it.
             containers = {messages_container(self.name, record.generation, shard) for shard in range(record.shards)}
             containers |= set(self._containers(messages_container(self.name)))
+            if record.subscribed_at:
+                containers.add(published_container(self.name, record.born))
             self.swift.at_most(lambda container: self.swift.post_container(container, ended), sorted(containers))
             if not self.swift.delete_container(queue_container(self.name), self._after(record)):
                 raise Unavailable('The queue was changed while it was deleted.')
@@ -467,9 +483,10 @@ class Queue:
         if record is None:
             raise QueueNotFound(f'There is no queue {self.name}.')
         hinted = replace(record, moving=task_id, written_at=self._after(record))
-        self._write(hinted.moving_headers(), hinted.written_at)
+        self.write_headers(hinted.moving_headers(), hinted.written_at)
 
-    def _write(self, headers: dict[str, str], timestamp: float) -> None:
+    def write_headers(self, headers: dict[str, str], timestamp: float) -> None:
+        """Change the record. Raises QueueNotFound, Unavailable."""
         if not self.swift.post_container(queue_container(self.name), headers, timestamp):
             raise QueueNotFound(f'There is no queue {self.name}.')
         self._changed()

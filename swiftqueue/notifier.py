@@ -1,0 +1,177 @@
+"""The notifier: brings what is posted to subscribers, and sends to webhooks.
+
+It looks at every queue that somebody subscribes to: at once when the queue's bell rings, and every so often in any
+case, because a bell can be lost. What it knows is in Swift, so another one, or the same after a restart, goes on where
+it was. Any number of them may run.
+
+What is on its way to a webhook is in a queue of its own, and is claimed like any other message: the claim says that a
+notifier is at it and, when it failed, until when nobody need try again; its number is that of the tries.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable
+from typing import Any
+
+from eventlet import GreenPool, Timeout
+
+from swiftqueue import retries, sources
+from swiftqueue.errors import QueueError, QueueNotFound
+from swiftqueue.fanout import Fanout
+from swiftqueue.model import Claim, Subscription
+from swiftqueue.names import SUBSCRIBED, Record
+from swiftqueue.queues import Account, Engine, Queue
+from swiftqueue.sources import Source
+from swiftqueue.swift import TICK, Swift
+from swiftqueue.webhooks import CONFIRMATION, NotSent
+
+AT_ONCE = 10  # messages that are sent to one webhook at the same time
+HOLD = 60  # seconds for which one is held while it is sent
+TURN = 20  # seconds for which a webhook is sent to, before others have their turn
+ABANDONED = 3600  # seconds after which nobody can be in the middle of subscribing
+
+Key = tuple[str, str]  # account and queue
+
+
+class Notifier:
+    """``swift`` makes the sub-requests for one account, ``send`` raises NotSent.
+
+    At most ``workers`` queues and as many webhooks have its attention at the same time, no more than a quarter of
+    them of one account.
+    """
+
+    def __init__(self, engine: Engine, swift: Callable[[str], Swift], send: Callable[[Subscription, Any], None],
+                 logger: logging.Logger, *, workers: int = 100):
+        self.engine = engine
+        self.swift = swift
+        self.send = send
+        self.logger = logger
+        self.share = max(1, workers // 4)
+        self.queues = GreenPool(workers)
+        self.webhooks = GreenPool(workers)
+        self.sources: dict[Key, Source] = {}
+        self.busy: set[Key] = set()  # queues and webhooks that have its attention
+        self.bells: dict[Key, Any] = {}  # what each showed before the last look
+
+    def run_once(self) -> None:
+        """One look at everything; back when nothing is left that could be done now. Raises Unavailable."""
+        self.read_sources()
+        self.look()
+        self.queues.waitall()
+        self.webhooks.waitall()
+
+    def read_sources(self) -> None:
+        """Learn which queues somebody subscribes to. Raises Unavailable."""
+        self.sources = {(each.account, each.queue): each for each in sources.listed(self.swift(''))}
+        self.bells = {key: bell for key, bell in self.bells.items() if key in self.sources}
+
+    def look(self, *, rung: bool = False) -> None:
+        """Have all queues looked at, or those whose bell has rung since the last look."""
+        keys = random.sample(list(self.sources), len(self.sources))  # or the last ones would always be the last
+        bells = self._bells(keys)
+        for key, bell in zip(keys, bells, strict=True):
+            if rung and bell == self.bells.get(key):
+                continue
+            if key not in self.busy and self._has_room(key[0]):
+                self.bells[key] = bell
+                self.busy.add(key)
+                self.queues.spawn_n(self._safely, key, self._look_at, self.sources[key])
+
+    def _bells(self, keys: list[Key]) -> list[Any]:
+        caches = [self.swift(account).cache for account, _ in keys]
+        names = [cache.bell_key(queue) for cache, (_, queue) in zip(caches, keys, strict=True)]
+        return caches and caches[0].bells(names) or [None] * len(keys)
+
+    def _has_room(self, account: str) -> bool:
+        return sum(busy == account for busy, _ in self.busy) < self.share
+
+    def _safely(self, key: Key, work: Callable[..., None], *arguments: Any) -> None:
+        """What goes wrong with one leaves it for a later look, and is no other's matter."""
+        try:
+            work(*arguments)
+        except QueueError as error:
+            self.logger.warning('swiftqueue: %s/%s is left for a later look: %s', *key, error)
+        except (Exception, Timeout):
+            self.logger.exception('swiftqueue: looking at %s/%s failed', *key)
+        finally:
+            self.busy.discard(key)
+
+    # -- one queue --
+
+    def _look_at(self, source: Source) -> None:
+        account = Account(self.engine, self.swift(source.account))
+        queue = Queue(account, source.queue)
+        record = queue.read_record()
+        subscriptions = list(queue.subscriptions.all(record)) if record else []
+        fanout = Fanout(queue, record, subscriptions) if record else None
+        if fanout and record.subscribed_at:
+            fanout.run()
+            for failed, error in fanout.failed.items():
+                self.logger.warning('swiftqueue: subscription %s of %s/%s has to wait: %s', failed, source.account,
+                                    source.queue, error)
+        if not subscriptions and not (fanout and fanout.found):
+            self._retire(queue, record, source)
+        policy = record.attributes.get('_retry_policy') or {} if record else {}
+        for subscription in random.sample(subscriptions, len(subscriptions)):
+            key = source.account, subscription.id
+            if not subscription.queue and key not in self.busy and self._has_room(source.account):
+                self.busy.add(key)
+                self.webhooks.spawn_n(self._safely, key, self._serve, account, subscription, policy)
+
+    def _retire(self, queue: Queue, record: Record | None, source: Source) -> None:
+        """Nobody subscribes any more: posts need not be stored twice, nor the queue be looked at.
+
+        Both as of the instant that was read, so that whoever subscribes just now is later.
+        """
+        if self.engine.clock() - max(source.listed_at, record.subscribed_at if record else 0) < ABANDONED:
+            return
+        if record and record.subscribed_at:
+            queue.write_headers({SUBSCRIBED: ''}, record.subscribed_at + TICK)
+        sources.remove(queue.swift, source)
+
+    # -- one webhook --
+
+    def _serve(self, account: Account, subscription: Subscription, policy: dict[str, Any]) -> None:
+        """Send what is to be sent now."""
+        webhook = account.webhook(subscription.id)
+        policy = retries.policy_of(subscription.options.get('_retry_policy') or {}, policy)
+        began = self.engine.monotonic()
+        while self.engine.monotonic() - began < TURN:
+            try:
+                claims = webhook.single_claims.create_each(AT_ONCE, HOLD, wait=0)
+            except QueueNotFound:
+                return
+            if not claims:
+                return
+            for error in webhook.swift.at_most(lambda claim: self._deliver(webhook, subscription, policy, claim),
+                                               claims):
+                if error:
+                    raise error
+
+    def _deliver(self, webhook: Queue, subscription: Subscription, policy: dict[str, Any],
+                 claim: Claim) -> QueueError | None:
+        message, = claim.messages
+        try:
+            if not subscription.confirmed and message.body.get('Message_Type') != CONFIRMATION:
+                webhook.single_claims.ack_one(claim.id)  # it was unsubscribed meanwhile
+                return None
+            try:
+                self.send(subscription, message.body)
+            except NotSent as reason:
+                self._put_off(webhook, subscription, claim, retries.delay(policy, message.deliveries), reason)
+            else:
+                webhook.single_claims.ack_one(claim.id)
+        except QueueError as error:
+            return error
+        return None
+
+    def _put_off(self, webhook: Queue, subscription: Subscription, claim: Claim, delay: int | None,
+                 reason: NotSent) -> None:
+        if delay is None:
+            self.logger.warning('swiftqueue: message %s is not sent to %s, after %d tries: %s', claim.messages[0].id,
+                                subscription.subscriber, claim.messages[0].deliveries, reason)
+            webhook.single_claims.ack_one(claim.id)
+        else:
+            webhook.single_claims.renew_one(claim.id, min(delay, self.engine.options.max_claim_ttl))
