@@ -16,10 +16,11 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from swiftqueue import ids
+from swiftqueue.container_servers import Containers
 from swiftqueue.errors import QueueError, QueueNotFound
 from swiftqueue.model import Subscription
 from swiftqueue.names import Envelope, Post, Record, decode_row, parse_post, post_name
-from swiftqueue.swift import GenerationGone
+from swiftqueue.swift import GenerationGone, modified_at
 from swiftqueue.webhooks import notification
 
 if TYPE_CHECKING:
@@ -31,31 +32,35 @@ PAGE = 100  # posts in one listing
 class Fanout:
     """One pass over what was posted to one queue."""
 
-    def __init__(self, queue: Queue, record: Record, subscriptions: list[Subscription]):
+    def __init__(self, queue: Queue, record: Record, containers: Containers):
         self.queue = queue
         self.record = record
+        self.containers = containers
         self.engine = queue.engine
         self.swift = queue.swift
         self.container = queue.subscriptions.container(record)
-        self.subscriptions = [each for each in subscriptions if each.confirmed]
+        self.subscriptions: list[Subscription] = []
         self.failed: dict[str, QueueError] = {}  # by the subscription's id
         self.found = 0  # posts
 
     def run(self) -> None:
-        """Bring every post to everybody who can be reached. Raises Unavailable."""
-        rows: list[dict[str, Any]] = []
+        """Bring every post to everybody who can be reached. Raises Unavailable.
+
+        Who subscribed before a post was made is found only by a look after the post was.
+        """
+        self._read_subscriptions()
         try:
-            while not rows or len(rows) == PAGE:
-                rows = self.swift.listing(self.container, prefix=post_name(), limit=PAGE,
-                                          marker=rows[-1]['name'] if rows else '')
-                if not rows:
-                    return
+            for rows in self.swift.pages(self.container, prefix=post_name(), limit=PAGE):
                 self.found += len(rows)
+                self._read_subscriptions()
                 for error in self.swift.at_most(self._try, rows):
                     if error:
                         raise error
         except GenerationGone:
             return
+
+    def _read_subscriptions(self) -> None:
+        self.subscriptions = self.queue.subscriptions.surely_all(self.record, self.containers)
 
     def _try(self, row: dict[str, Any]) -> QueueError | None:
         """Bring one post to its subscribers; the error that says that not even this can be told."""
@@ -73,13 +78,14 @@ class Fanout:
     def _bring(self, row: dict[str, Any]) -> bool:
         """Whether the post is done with."""
         value = decode_row(row['hash'])
-        there = None if value else self.swift.get(self.container, row['name'])
-        if there:
+        late = self.engine.clock() - modified_at(row) >= self.engine.options.gate_seconds  # or it is gone for long
+        if late or value is None:
+            there = self.swift.get_newest(self.container, row['name'])
+            if there is None:
+                return True
             value = json.loads(there.body)
-        if value is None:
-            return True
         post = parse_post(value)
-        wanted = [each for each in self.subscriptions if post.to is None or each.id in post.to]
+        wanted = [each for each in self.subscriptions if each.confirmed and (post.to is None or each.id in post.to)]
         left = [each.id for each, done in zip(wanted, self.swift.at_most(
             lambda each: self._bring_to(each, post), wanted), strict=True) if not done]
         if not left:

@@ -18,10 +18,11 @@ from typing import Any
 from eventlet import GreenPool, Timeout
 
 from swiftqueue import retries, sources
+from swiftqueue.container_servers import Containers
 from swiftqueue.errors import QueueError, QueueNotFound
 from swiftqueue.fanout import Fanout
 from swiftqueue.model import Claim, Subscription
-from swiftqueue.names import SUBSCRIBED, Record
+from swiftqueue.names import SUBSCRIBED, Record, queue_container
 from swiftqueue.queues import Account, Engine, Queue
 from swiftqueue.sources import Source
 from swiftqueue.swift import TICK, Swift
@@ -42,10 +43,11 @@ class Notifier:
     them of one account.
     """
 
-    def __init__(self, engine: Engine, swift: Callable[[str], Swift], send: Callable[[Subscription, Any], None],
-                 logger: logging.Logger, *, workers: int = 100):
+    def __init__(self, engine: Engine, swift: Callable[[str], Swift], containers: Containers,
+                 send: Callable[[Subscription, Any], None], logger: logging.Logger, *, workers: int = 100):
         self.engine = engine
         self.swift = swift
+        self.containers = containers
         self.send = send
         self.logger = logger
         self.share = max(1, workers // 4)
@@ -104,17 +106,18 @@ class Notifier:
         account = Account(self.engine, self.swift(source.account))
         queue = Queue(account, source.queue)
         record = queue.read_record()
-        subscriptions = list(queue.subscriptions.all(record)) if record else []
-        fanout = Fanout(queue, record, subscriptions) if record else None
-        if fanout and record.subscribed_at:
-            fanout.run()
-            for failed, error in fanout.failed.items():
-                self.logger.warning('swiftqueue: subscription %s of %s/%s has to wait: %s', failed, source.account,
-                                    source.queue, error)
-        if not subscriptions and not (fanout and fanout.found):
+        if not (record and record.subscribed_at):
             self._retire(queue, record, source)
-        policy = record.attributes.get('_retry_policy') or {} if record else {}
-        for subscription in random.sample(subscriptions, len(subscriptions)):
+            return
+        fanout = Fanout(queue, record, self.containers)
+        fanout.run()
+        for failed, error in fanout.failed.items():
+            self.logger.warning('swiftqueue: subscription %s of %s/%s has to wait: %s', failed, source.account,
+                                source.queue, error)
+        if not (fanout.subscriptions or fanout.found):
+            self._retire(queue, record, source)
+        policy = record.attributes.get('_retry_policy') or {}
+        for subscription in random.sample(fanout.subscriptions, len(fanout.subscriptions)):
             key = source.account, subscription.id
             if not subscription.queue and key not in self.busy and self._has_room(source.account):
                 self.busy.add(key)
@@ -125,10 +128,14 @@ class Notifier:
 
         Both as of the instant that was read, so that whoever subscribes just now is later.
         """
-        if self.engine.clock() - max(source.listed_at, record.subscribed_at if record else 0) < ABANDONED:
+        subscribed_at = record.subscribed_at if record else 0
+        if self.engine.clock() - max(source.listed_at, subscribed_at) < ABANDONED:
             return
-        if record and record.subscribed_at:
-            queue.write_headers({SUBSCRIBED: ''}, record.subscribed_at + TICK)
+        if not subscribed_at and any(SUBSCRIBED.lower() in headers for headers in self.containers.headers(
+                source.account, queue_container(source.queue))):
+            return  # one of them is late
+        if subscribed_at:
+            queue.write_headers({SUBSCRIBED: ''}, subscribed_at + TICK)
         sources.remove(queue.swift, source)
 
     # -- one webhook --

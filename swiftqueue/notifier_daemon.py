@@ -16,6 +16,7 @@ from swift.common.daemon import Daemon, run_daemon
 from swift.common.internal_client import InternalClient
 from swift.common.middleware.memcache import MemcacheMiddleware
 
+from swiftqueue.container_servers import ContainerServers
 from swiftqueue.errors import QueueError
 from swiftqueue.limits import Options
 from swiftqueue.notifier import Notifier
@@ -51,7 +52,8 @@ class NotifierDaemon(Daemon):
         self._engine = Engine(Options(), SECTION.encode(), encrypted=encrypts(client.app),
                               primaries=Primaries(client.get_object_ring))
         sender = Sender(networks, seconds=seconds, look_up=_look_up)
-        self._notifier = Notifier(self._engine, self._swift, sender.send, self.logger, workers=int(workers))
+        self._notifier = Notifier(self._engine, self._swift, ContainerServers(client.container_ring), sender.send,
+                                  self.logger, workers=int(workers))
 
     def run_once(self, *args: Any, **kwargs: Any) -> None:
         """One look at everything."""

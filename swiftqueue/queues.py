@@ -13,6 +13,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
@@ -31,7 +32,6 @@ from swiftqueue.model import Page, QueueInfo, Stats
 from swiftqueue.move_tasks import MoveTasks
 from swiftqueue.names import (
     ENDED,
-    SUBSCRIBED,
     TOPIC,
     WEBHOOK,
     Record,
@@ -149,8 +149,8 @@ class Account:
 
     def queues(self, marker: str = '', limit: int | None = None, *, detailed: bool = False,
                name: str = '', metadata: dict[str, str] | None = None, prefix: str = '',
-               most: int | None = None) -> Page:
-        """A page of queues in order of their names, after ``marker``; ``most`` is the most that ``limit`` may be.
+               most: int | None = None, topics: bool = False) -> Page:
+        """A page of queues, or topics, in order of names, after ``marker``; ``most`` is the most ``limit`` may be.
 
         ``name`` keeps those whose name contains it, ``prefix`` those whose name begins with it, ``metadata`` those
         whose attributes have these values (compared as text). A page that is cut short, because few of many queues
@@ -162,35 +162,36 @@ class Account:
         found: list[QueueInfo] = []
         step = _FILTERED if metadata else 10 * _FILTERED if name else limit
         for _ in range(_PAGES):
-            names = self._names(marker, step, prefix)
+            names = self._names(marker, step, prefix, topics)
             if not names:
                 return Page(found)
             marker = names[-1]
             kept = [each for each in names if name in each]
             infos = [QueueInfo(each, {}) for each in kept]
             if detailed or metadata:
-                infos = [info for info in self.swift.at_most(self._info, kept) if info]
+                infos = [info for info in self.swift.at_most(partial(self._info, topics), kept) if info]
             found += [info for info in infos if all(
                 _as_text(info.attributes.get(key)) == value for key, value in (metadata or {}).items())]
             if len(found) >= limit:
                 return Page(found[:limit], found[limit - 1].name)
         return Page(found, marker)
 
-    def count(self) -> int:
-        """How many queues there are. Raises Unauthorized, Forbidden, Unavailable."""
+    def count(self, *, topics: bool = False) -> int:
+        """How many queues, or topics, there are. Raises Unauthorized, Forbidden, Unavailable."""
         self.swift.authorize('GET', '')
         total, marker = 0, ''
-        while names := self._names(marker, 10000):
+        while names := self._names(marker, 10000, topics=topics):
             total, marker = total + len(names), names[-1]
         return total
 
-    def _names(self, marker: str, limit: int, prefix: str = '') -> list[str]:
-        rows = self.swift.listing(prefix=queue_container(prefix), marker=queue_container(marker) if marker else '',
-                                  limit=limit)
-        return [parsed[1] for row in rows if (parsed := parse_container(row['name']))]
+    def _names(self, marker: str, limit: int, prefix: str = '', topics: bool = False) -> list[str]:
+        kind = TOPIC if topics else ''
+        rows = self.swift.listing(prefix=queue_container(kind + prefix), limit=limit,
+                                  marker=queue_container(kind + marker) if marker else '')
+        return [parsed[1].removeprefix(kind) for row in rows if (parsed := parse_container(row['name']))]
 
-    def _info(self, name: str) -> QueueInfo | None:
-        queue = self.queue(name)
+    def _info(self, topics: bool, name: str) -> QueueInfo | None:
+        queue = (self.topic if topics else self.queue)(name)
         record = queue.read_record()
         return record and QueueInfo(name, queue.shown(record))
 

@@ -44,10 +44,8 @@ def remove(swift: Swift, source: Source) -> None:
 
 def listed(swift: Swift) -> Iterator[Source]:
     """All that are on the list. Raises Unavailable."""
-    service, marker = swift.service(), ''
     try:
-        while rows := service.listing(_CONTAINER, marker=marker):
-            marker = rows[-1]['name']
+        for rows in swift.service().pages(_CONTAINER):
             for row in rows:
                 account, _, queue = row['name'].partition('/')
                 yield Source(account, queue, modified_at(row))

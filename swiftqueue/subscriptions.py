@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 
 from swiftqueue import sources
 from swiftqueue.attributes import check_retry_policy
+from swiftqueue.container_servers import Containers, merge
 from swiftqueue.errors import (
     Forbidden,
     Invalid,
@@ -183,22 +184,28 @@ class Subscriptions:
 
     def all(self, record: Record, after: str = '', *, expired: bool = False) -> Iterator[Subscription]:
         """Those that a listing shows, in order of their ids. Raises Unavailable."""
-        prefix = subscription_name()
-        marker = subscription_name(after) if after else ''
+        if not record.subscribed_at:
+            return
         try:
-            while record.subscribed_at and (rows := self.swift.listing(
-                    self.container(record), prefix=prefix, marker=marker, limit=1000)):
-                marker = rows[-1]['name']
+            for rows in self.swift.pages(self.container(record), prefix=subscription_name(),
+                                         marker=subscription_name(after) if after else ''):
                 for subscription in self.swift.at_most(lambda row: self._read_row(record, row), rows):
                     if subscription and (expired or self.engine.clock() < subscription.expires_at):
                         yield subscription
         except GenerationGone:
             return
 
-    def _read_row(self, record: Record, row: Row) -> Subscription | None:
-        value = decode_row(row['hash'])
+    def surely_all(self, record: Record, containers: Containers) -> list[Subscription]:
+        """:meth:`all`, for who must not miss one that a container server has not heard of. Raises Unavailable."""
+        rows, doubtful = merge(containers.listings(self.swift.account, self.container(record), subscription_name()))
+        found = self.swift.at_most(lambda row: self._read_row(record, row, newest=row['name'] in doubtful), rows)
+        return [each for each in found if each and self.engine.clock() < each.expires_at]
+
+    def _read_row(self, record: Record, row: Row, *, newest: bool = False) -> Subscription | None:
+        value = None if newest else decode_row(row['hash'])
         if value is None:
-            there = self.swift.get(self.container(record), row['name'])
+            read = self.swift.get_newest if newest else self.swift.get
+            there = read(self.container(record), row['name'])
             value = there and json.loads(there.body)
         return value and parse_subscription(value)
 

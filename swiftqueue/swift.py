@@ -204,6 +204,17 @@ class Swift:
         _expect(response, 200)
         return json.loads(response.body)
 
+    def pages(self, container: str, *, prefix: str = '', marker: str = '', limit: int = 1000,
+              ) -> Iterator[list[dict[str, Any]]]:
+        """A whole listing, page by page; none of them is empty. Raises as :meth:`listing`."""
+        while True:
+            rows = self.listing(container, prefix=prefix, marker=marker, limit=limit)
+            if rows:
+                yield rows
+            if len(rows) < limit:
+                return
+            marker = rows[-1]['name']
+
     # -- objects -----------------------------------------------------------------------------------
 
     def get(self, container: str, name: str) -> Response | None:
