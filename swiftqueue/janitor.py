@@ -326,7 +326,7 @@ class _Visit:
         for row in self.swift.listing(prefix=published_container(self.queue)):
             container, (_, born) = row['name'], parse_published(row['name'])
             if record and born == record.born:
-                for rows in self._pages(container, subscription_name(), subscription_name() + '\x01'):
+                for rows in self._pages(container, subscription_name(), subscription_name()[:-1] + '\x01'):
                     self._each(lambda row: self._remove_if_ended(container, row), rows)  # noqa: B023
                 continue
             ended_at = _ended_at(self.janitor.replicas.headers(self.account, container))
