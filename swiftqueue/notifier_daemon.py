@@ -9,8 +9,7 @@ import time
 from functools import partial
 from typing import Any
 
-from eventlet import Timeout, sleep, tpool
-from eventlet.patcher import original
+from eventlet import Timeout, sleep
 from swift.common import constraints, storage_policy, utils
 from swift.common.daemon import Daemon, run_daemon
 from swift.common.internal_client import InternalClient
@@ -51,7 +50,7 @@ class NotifierDaemon(Daemon):
         # The key signs the claims on what is on its way to webhooks, which nobody else gets to see.
         self._engine = Engine(Options(), SECTION.encode(), encrypted=encrypts(client.app),
                               primaries=Primaries(client.get_object_ring))
-        sender = Sender(networks, seconds=seconds, look_up=_look_up)
+        sender = Sender(networks, seconds=seconds)
         self._notifier = Notifier(self._engine, self._swift, ContainerServers(client.container_ring), sender.send,
                                   self.logger, workers=int(workers))
 
@@ -77,13 +76,6 @@ class NotifierDaemon(Daemon):
     def _swift(self, account: str) -> Swift:
         return Swift(self._app, {'swift.cache': self._cache}, account, logger=self.logger,
                      infocache=self._engine.infocache(), primaries=self._engine.primaries)
-
-
-def _look_up(host: str, port: int) -> list[str]:
-    """In a real thread: a slow name server must not stop everybody."""
-    real = original('socket')
-    found = tpool.execute(real.getaddrinfo, host, port, type=real.SOCK_STREAM)
-    return list(dict.fromkeys(each[4][0] for each in found))
 
 
 def _number(conf: dict[str, str], name: str) -> float:

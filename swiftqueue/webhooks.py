@@ -8,16 +8,16 @@ the answer only the status is read.
 
 from __future__ import annotations
 
-import http.client
-import socket
-import ssl
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any
 from urllib.parse import urlsplit
 
-from eventlet import Timeout
+from eventlet import Timeout, tpool
+from eventlet.green import socket, ssl
+from eventlet.green.httplib import HTTPConnection, HTTPException
+from eventlet.patcher import original
 
 from swiftqueue.model import Subscription
 from swiftqueue.names import TOPIC, Envelope, to_json
@@ -75,8 +75,10 @@ def parse_networks(text: str) -> tuple[Network, ...]:
 
 
 def look_up(host: str, port: int) -> list[str]:
-    """The addresses of a host. Raises OSError."""
-    return list(dict.fromkeys(found[4][0] for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)))
+    """The addresses of a host, found out in a real thread: a slow name server must not stop everybody. Raises OSError."""
+    real = original('socket')
+    found = tpool.execute(real.getaddrinfo, host, port, type=real.SOCK_STREAM)
+    return list(dict.fromkeys(each[4][0] for each in found))
 
 
 class Sender:
@@ -96,7 +98,7 @@ class Sender:
                 status = self._post(subscription, content_of(subscription, body))
         except Timeout:
             raise NotSent(f'no answer within {self.seconds} seconds') from None
-        except (OSError, http.client.HTTPException, ValueError) as error:
+        except (OSError, HTTPException, ValueError) as error:
             raise NotSent(f'{type(error).__name__}: {error}') from None
         if not 200 <= status < 300:
             raise NotSent(f'the answer was {status}')
@@ -109,7 +111,7 @@ class Sender:
             raise NotSent(f'{url.hostname} is not an address that webhooks may have')
         headers = {'Content-Type': 'application/json', 'User-Agent': 'swiftqueue'}
         headers |= subscription.options.get('post_headers', {})
-        connection = http.client.HTTPConnection(url.hostname, port, timeout=self.seconds)
+        connection = HTTPConnection(url.hostname, port, timeout=self.seconds)
         # Only to this address: the connection never looks up a name itself, nor goes by way of a proxy.
         connection.sock = socket.create_connection((addresses[0], port), timeout=self.seconds)
         try:
