@@ -75,7 +75,7 @@ def parse_networks(text: str) -> tuple[Network, ...]:
 
 
 def look_up(host: str, port: int) -> list[str]:
-    """The addresses of a host, found out in a real thread: a slow name server must not stop everybody. Raises OSError."""
+    """The addresses of a host, asked for in a real thread: a slow name server must stop nobody. Raises OSError."""
     real = original('socket')
     found = tpool.execute(real.getaddrinfo, host, port, type=real.SOCK_STREAM)
     return list(dict.fromkeys(each[4][0] for each in found))
