@@ -29,7 +29,6 @@ from swiftqueue.swift import TICK, Swift
 from swiftqueue.webhooks import CONFIRMATION, NotSent
 
 AT_ONCE = 10  # messages that are sent to one webhook at the same time
-HOLD = 60  # seconds for which one is held while it is sent
 TURN = 20  # seconds for which a webhook is sent to, before others have their turn
 ABANDONED = 3600  # seconds after which nobody can be in the middle of subscribing
 
@@ -39,17 +38,19 @@ Key = tuple[str, str]  # account and queue
 class Notifier:
     """``swift`` makes the sub-requests for one account, ``send`` raises NotSent.
 
-    At most ``workers`` queues and as many webhooks have its attention at the same time, no more than a quarter of
-    them of one account.
+    ``hold`` is for how many seconds a message is held while it is sent: longer than that may take. At most ``workers``
+    queues and as many webhooks have its attention at the same time, no more than a quarter of them of one account.
     """
 
     def __init__(self, engine: Engine, swift: Callable[[str], Swift], containers: Containers,
-                 send: Callable[[Subscription, Any], None], logger: logging.Logger, *, workers: int = 100):
+                 send: Callable[[Subscription, Any], None], logger: logging.Logger, *, workers: int = 100,
+                 hold: int = 30):
         self.engine = engine
         self.swift = swift
         self.containers = containers
         self.send = send
         self.logger = logger
+        self.hold = hold
         self.share = max(1, workers // 4)
         self.queues = GreenPool(workers)
         self.webhooks = GreenPool(workers)
@@ -147,7 +148,7 @@ class Notifier:
         began = self.engine.monotonic()
         while self.engine.monotonic() - began < TURN:
             try:
-                claims = webhook.single_claims.create_each(AT_ONCE, HOLD, wait=0)
+                claims = webhook.single_claims.create_each(AT_ONCE, self.hold, wait=0)
             except QueueNotFound:
                 return
             if not claims:

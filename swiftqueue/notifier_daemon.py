@@ -27,6 +27,8 @@ from swiftqueue.webhooks import Networks, Sender, parse_networks
 SECTION = 'swiftqueue-notifier'
 WATCH = 0.2  # seconds between two looks at the bells
 
+_SPARE = 10  # seconds for the requests to Swift before and after one to a webhook
+
 NUMBERS = {  # option: default and least value
     'interval': (5, 0.1),
     'workers': (100, 1),
@@ -52,7 +54,7 @@ class NotifierDaemon(Daemon):
                               primaries=Primaries(client.get_object_ring))
         sender = Sender(networks, seconds=seconds)
         self._notifier = Notifier(self._engine, self._swift, ContainerServers(client.container_ring), sender.send,
-                                  self.logger, workers=int(workers))
+                                  self.logger, workers=int(workers), hold=math.ceil(seconds) + _SPARE)
 
     def run_once(self, *args: Any, **kwargs: Any) -> None:
         """One look at everything."""

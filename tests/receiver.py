@@ -7,10 +7,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Receiver:
-    """What each path was sent is in ``got``. ``down``: paths that answer 503."""
+    """What each path was sent is in ``got``, and in ``taken`` what it said 200 to. ``down``: paths that answer 503."""
 
     def __init__(self, address='127.0.0.1'):
-        self.got, self.down = {}, set()
+        self.got, self.taken, self.down = {}, {}, set()
         self.ended = threading.Event()
         receiver = self
 
@@ -18,7 +18,7 @@ class Receiver:
             def do_POST(self):
                 body = json.loads(self.rfile.read(int(self.headers['Content-Length'])))
                 receiver.got.setdefault(self.path, []).append(body)
-                receiver.answer(self)
+                receiver.answer(self, body)
 
             def do_GET(self):  # what a redirect that is followed may come to
                 receiver.got.setdefault(self.path, []).append(None)
@@ -30,11 +30,14 @@ class Receiver:
         self.url = f'http://{address}:{self.server.server_port}'
         threading.Thread(target=self.server.serve_forever, kwargs={'poll_interval': 0.05}, daemon=True).start()
 
-    def answer(self, handler):
+    def answer(self, handler, body):
         path = handler.path
         if path.startswith('/slow'):
             self.ended.wait(60)
-        handler.send_response(503 if path in self.down else 302 if path.startswith('/redirect') else 200)
+        status = 503 if path in self.down else 302 if path.startswith('/redirect') else 200
+        if status == 200:
+            self.taken.setdefault(path, []).append(body.get('body'))
+        handler.send_response(status)
         if path.startswith('/redirect'):
             handler.send_header('Location', f'{self.url}/target')
         handler.end_headers()
