@@ -81,6 +81,7 @@ class Options:
     api_versions: tuple[str, ...] = _option(('2',), _some_of('2', '1.1', '1'))
     max_queues_per_page: int = _option(20, _integer(1, 1000))
     max_subscriptions_per_page: int = _option(20, _integer(1, 1000))
+    max_subscriptions: int = _option(1000, _integer(0, 100000))
     max_messages_per_page: int = _option(20, _integer(1, 1000))
     max_messages_per_claim_or_pop: int = _option(20, _integer(1, 100))
     max_queue_metadata: int = _option(65536, _integer(1024, 65536))

@@ -162,7 +162,9 @@ class Notifier:
                  claim: Claim) -> QueueError | None:
         message, = claim.messages
         try:
-            if not subscription.confirmed and message.body.get('Message_Type') != CONFIRMATION:
+            if message.body['Message_Type'] == CONFIRMATION:
+                policy = {}  # nobody who has not agreed to it is asked as often as the tenant likes
+            elif not subscription.confirmed:
                 webhook.single_claims.ack_one(claim.id)  # it was unsubscribed meanwhile
                 return None
             try:

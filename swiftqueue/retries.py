@@ -19,6 +19,7 @@ from collections.abc import Callable
 from typing import Any
 
 BACKOFF = 10  # tries of the third phase
+MOST = 100  # of any other, whatever a policy says
 
 _DEFAULTS = {'retries_with_no_delay': 3, 'minimum_delay_retries': 3, 'minimum_delay': 5, 'maximum_delay': 30,
              'maximum_delay_retries': 3}
@@ -49,7 +50,7 @@ def delay(policy: dict[str, Any], tries: int) -> int | None:
             (policy['minimum_delay_retries'], lambda number: least),
             (BACKOFF, lambda number: function(max(least, 1), max(most, 1), number / (BACKOFF + 1))),
             (policy['maximum_delay_retries'], lambda number: most)):
-        if tries <= count:
+        if tries <= min(count, MOST):
             return round(seconds(tries))
-        tries -= count
+        tries -= min(count, MOST)
     return None

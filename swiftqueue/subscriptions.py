@@ -58,6 +58,7 @@ MAX_TTL = 2 ** 31 - 1
 MAX_SUBSCRIBER = 2048  # characters
 MAX_OPTIONS = 16384  # bytes of JSON
 CONFIRM_SECONDS = 3 * 86400  # for which a webhook is asked whether it wants to be one
+ASK_AGAIN = 60  # seconds after which it is asked again for the asking
 
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 # Of the connection or of the request that carries them, which the notifier makes.
@@ -92,6 +93,8 @@ class Subscriptions:
         there = self._with_subscriber(record, subscriber)
         if there and there.confirmed:
             raise SubscriptionExists('There is a subscription with this subscriber already.')
+        if not there:
+            self._check_number(record)
         new = there or Subscription(self._new_id(record, subscriber), subscriber, ttl, self.engine.clock(),
                                     self._needs_no_word(subscriber), options)
         self._announce(record)
@@ -237,6 +240,11 @@ class Subscriptions:
             return there
         return next((each for each in self.all(record) if each.subscriber == subscriber), None)
 
+    def _check_number(self, record: Record) -> None:
+        most = self.engine.options.max_subscriptions
+        if sum(1 for _ in self.all(record)) >= most:
+            raise Invalid(f'There are {most} subscriptions already, and can be no more.')
+
     def _id(self, record: Record, subscriber: str, turn: int = 0) -> str:
         parts = self.swift.account, self.queue.name, record.born, subscriber, str(turn)
         return str(uuid.UUID(bytes=sha256(NUL.join(parts).encode()).digest()[:16], version=5))
@@ -263,8 +271,9 @@ class Subscriptions:
         sources.add(self.swift, self.queue.name)
 
     def _ask(self, subscription: Subscription, ask: Callable[[str], dict[str, Any]] | None) -> None:
-        """Send the webhook what it has to answer."""
-        if subscription.confirmed or ask is None:
+        """Send the webhook what it has to answer, but not again and again."""
+        if subscription.confirmed or ask is None or self.swift.cache.enter_gate(
+                'confirmation', subscription.subscriber, ASK_AGAIN) is False:
             return
         webhook, now = self.queue.account.webhook(subscription.id), self.engine.clock()
         ttl = min(subscription.ttl, CONFIRM_SECONDS)

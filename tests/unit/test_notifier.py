@@ -5,7 +5,9 @@ from janitors import DAY, janitor_of
 from notifiers import HOOK, Webhooks, a_world, bodies, notifier_of, post, run, subscribe, swift_of, topic
 
 from swiftqueue import sources
+from swiftqueue.errors import QueueError
 from swiftqueue.janitor import queues_of
+from swiftqueue.model import NewMessage
 from swiftqueue.names import SUBSCRIBED, post_name
 
 
@@ -266,6 +268,37 @@ def test_a_webhook_that_fails_is_tried_again_as_its_policy_says_also_after_a_res
     assert waits[0] == 0
     for wait, least in zip(waits[1:], [10, 10, *(10 + 90 * n / 11 for n in range(1, 11)), 100], strict=True):
         assert least - 1 <= wait <= least + 11, waits
+
+
+def test_who_has_not_confirmed_is_not_asked_as_often_as_a_policy_says(world, hooks):
+    hooks.down = {HOOK}
+    subscribe(world, HOOK, confirm=False, options={'_retry_policy': {'retries_with_no_delay': 50}})
+    run(world, hooks)
+    assert hooks.tries == 4
+
+
+# Fails on the way of a post: nothing that was answered may be missing in the copy.
+@pytest.mark.parametrize('status, after_work', [(500, False), (503, True), ('timeout', False), (404, False),
+                                                (ConnectionError('broken'), False)])
+def test_a_post_that_is_answered_comes_to_subscribers_whatever_fails(status, after_work):
+    for number in range(20):
+        world = a_world()
+        subscribe(world, 'queue://copy')
+        world.tick(3)
+        fault = world.swift.fail(lambda call: True, status, times=3, skip=number, after_work=after_work)
+        try:
+            posted = world.queue().messages.post([NewMessage('a'), NewMessage('b')])
+            answered = [body for body, one in zip('ab', posted, strict=True) if one.error is None]
+        except QueueError:
+            answered = []
+        hits = fault.hits
+        world.swift.heal()
+        run(world)
+        assert set(answered) <= set(bodies(world, 'copy'))
+        if not hits:
+            break
+    assert number > 2
+    assert answered == ['a', 'b']
 
 
 def test_a_webhook_that_is_back_is_sent_what_it_missed(world, hooks):

@@ -1,7 +1,7 @@
 """Subscriptions: what is kept of them, who may make them, and what a post costs with and without."""
 
 import pytest
-from notifiers import HOOK, a_world, bodies, post, run, subscribe
+from notifiers import HOOK, Webhooks, a_world, bodies, post, run, subscribe
 
 from swiftqueue.errors import Forbidden, Invalid, QueueNotFound, SubscriptionExists, SubscriptionNotFound
 
@@ -135,6 +135,23 @@ def test_fields_that_are_refused(subscriptions, fields):
     with pytest.raises(Invalid):
         subscriptions.create(HOOK, **fields)
     assert subscriptions.list().items == []
+
+
+def test_the_operator_says_how_many_there_may_be():
+    world = a_world(max_subscriptions=2)
+    for number in range(2):
+        subscribe(world, f'queue://q{number}')
+    with pytest.raises(Invalid):
+        subscribe(world, 'queue://q2')
+
+
+def test_a_webhook_is_asked_again_for_the_asking_but_not_in_a_rush(world):
+    hooks = Webhooks()
+    for pause in (1, 70, 1):
+        subscribe(world, HOOK, confirm=False)
+        run(world, hooks)
+        world.tick(pause)
+    assert len(hooks.sent) == 2
 
 
 def test_options_too_large_for_a_row(world, subscriptions):

@@ -255,6 +255,10 @@ def test_backoff_grows_from_the_least_to_the_most(function, least, most):
     assert len(set(found)) > 2
 
 
+def test_a_policy_cannot_ask_for_more_than_so_many_tries():
+    assert delays(retries_with_no_delay=2 ** 31, minimum_delay_retries=0, maximum_delay_retries=0).count(0) == 100
+
+
 def test_which_policy_counts():
     queues, subscriptions = {'minimum_delay': 1}, {'minimum_delay': 2}
     assert retries.policy_of({}, queues) == queues
