@@ -56,7 +56,8 @@ def create_subscription(call: Call, name: str) -> Answer:
             subscription_id = create()
         except QueueNotFound:
             raise Unavailable(f'{name} has just been created and cannot be seen yet.') from None
-    return Answer(201, {'subscription_id': subscription_id}, {'Location': call.href(name, 'subscriptions', subscription_id)})
+    return Answer(201, {'subscription_id': subscription_id},
+                  {'Location': call.href(name, 'subscriptions', subscription_id)})
 
 
 def _wanted(call: Call) -> dict[str, Any]:
