@@ -29,7 +29,7 @@ keystoneauth                            right                      it would not 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from swift.common.middleware.crypto.decrypter import Decrypter
@@ -40,25 +40,15 @@ from swift.common.middleware.keystoneauth import KeystoneAuth
 from swift.common.middleware.memcache import MemcacheMiddleware
 from swift.common.middleware.s3api.s3api import S3ApiMiddleware
 
+from swiftqueue.swift import chain
+
 _CRYPTO = (BaseKeyMaster, Decrypter, Encrypter)
-
-
-def encrypts(app: Callable) -> bool:
-    """Whether objects that are stored through ``app`` are encrypted on their way."""
-    return any(isinstance(each, Encrypter) and not each.disable_encryption for each in _chain(app))
 
 
 def final_app(app: Callable) -> Any:
     """What is at the end of the pipeline: in a proxy, Swift's proxy-server."""
-    *_, last = _chain(app)
+    *_, last = chain(app)
     return last
-
-
-def _chain(app: Any) -> Iterator[Any]:
-    """The app and all to the right of it; ``encryption`` alone is two of them."""
-    while app is not None:
-        yield app
-        app = getattr(app, 'app', None)
 
 
 def check_place(pipeline: list[Any], ours: Any, *, anonymous: bool) -> None:

@@ -16,14 +16,16 @@ from swiftqueue import __version__
 from swiftqueue.limits import Options
 from swiftqueue.object_servers import Primaries
 from swiftqueue.queues import Engine
+from swiftqueue.swift import encrypts
 
 from . import sqs_door, zaqar
-from .pipeline import check_place, encrypts, final_app
+from .pipeline import check_place, final_app
 
 # What a client can make use of; how the service works inside is nobody's business.
 _PUBLIC = ('max_queues_per_page', 'max_messages_per_page', 'max_messages_per_claim_or_pop', 'max_queue_metadata',
            'max_messages_post_size', 'min_message_ttl', 'max_message_ttl', 'max_message_delay', 'min_claim_ttl',
-           'max_claim_ttl', 'min_claim_grace', 'max_claim_grace', 'max_shards', 'max_wait')
+           'max_claim_ttl', 'min_claim_grace', 'max_claim_grace', 'max_shards', 'max_wait',
+           'max_subscriptions_per_page', 'max_subscriptions')
 
 
 class QueueFilter:

@@ -24,11 +24,17 @@ DEFAULT_SECONDS = 86400
 RESOURCES = ('messages', 'subscriptions', 'claims')
 METHODS = ('DELETE', 'GET', 'HEAD', 'PATCH', 'POST', 'PUT')
 _PREFIX = '/v2/queues/'
+_PREFIXES = (_PREFIX, '/v2/topics/')
 _FORMAT = '%Y-%m-%dT%H:%M:%S'
 
 
 class NotSigned(NotFound):
     """The signature is not good for this request. Nothing tells why, nor what is at the path."""
+
+
+def confirmation_key(secret: bytes) -> str:
+    """The key of what only a webhook is sent: one that nobody else can be given a URL with."""
+    return hmac.digest(secret, b'swiftqueue confirmations', 'sha256').hex()
 
 
 def share(document: dict[str, Any], queue: str, project: str, key: str, now: float) -> dict[str, Any]:
@@ -86,7 +92,7 @@ def verify(header: Callable[[str], str | None], method: str, path: str, project:
 
 def _covers(signed: str, path: str) -> bool:
     """A signed path stands for itself and what is below it."""
-    return signed.startswith(_PREFIX) and (path == signed or path.startswith(signed + '/'))
+    return signed.startswith(_PREFIXES) and (path == signed or path.startswith(signed + '/'))
 
 
 def _parse(text: str) -> float:

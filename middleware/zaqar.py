@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 
 from swiftqueue.errors import (
@@ -18,6 +19,7 @@ from swiftqueue.errors import (
     NotFound,
     QuotaExceeded,
     ReceiptInvalid,
+    SubscriptionExists,
     Unauthorized,
     Unavailable,
 )
@@ -58,6 +60,7 @@ ERRORS: dict[type, tuple[int, str]] = {
     NotFound: (404, 'Not found'),
     MethodNotAllowed: (405, 'Method not allowed'),
     NotAcceptable: (406, 'Not acceptable'),
+    SubscriptionExists: (409, 'Resource conflict'),
     SlowBody: (408, 'Request timeout'),
     AttributeNotFound: (409, 'Resource conflict'),
     UnsupportedType: (415, 'Unsupported media type'),
@@ -93,9 +96,11 @@ def door(app: Callable, engine: Engine, logger: logging.Logger) -> Frontend:
         if request.path == '/':
             return None
         environ, options = request.environ, engine.options
-        signed = request.header('URL-Signature') is not None
-        project = _signed_project(request, engine) if signed \
-            else identity.project_of(environ, request.header('X-Project-Id'), options)
+        signed, asked = request.header('URL-Signature') is not None, False
+        if signed:
+            project, asked = _signed_project(request, engine)
+        else:
+            project = identity.project_of(environ, request.header('X-Project-Id'), options)
         account = identity.account_of(environ, project, options)
         if signed:
             identity.allow_everything(environ)
@@ -104,7 +109,8 @@ def door(app: Callable, engine: Engine, logger: logging.Logger) -> Frontend:
         if version.always_client_id:
             read_client_id(request, options)
         given_up = partial(connection.given_up, environ)
-        return Call(request, engine, engine.account(app, environ, account, logger, given_up), project, version)
+        return Call(request, engine, engine.account(app, environ, account, logger, given_up), project, version,
+                    signed=signed, asked=asked)
 
     return Frontend(routes, begin, render, logger)
 
@@ -130,15 +136,21 @@ def _first(path: str) -> str:
     return '/'.join(path.split('/', 2)[:2])
 
 
-def _signed_project(request: Request, engine: Engine) -> str:
-    """The project that the request's signature is about. Raises NotSigned.
+def _signed_project(request: Request, engine: Engine) -> tuple[str, bool]:
+    """The project that the request's signature is about, and whether a webhook was sent it. Raises NotSigned.
 
     Keystone's filter removes X-Project-Id from requests without a token, hence the other header.
     """
     project = request.header('X-Project-Id') or request.header('URL-Project') or ''
-    signed_urls.verify(request.header, request.method, request.path, project,
-                       engine.options.signed_url_key, engine.clock())
-    return project
+
+    def verify(key: str) -> None:
+        signed_urls.verify(request.header, request.method, request.path, project, key, engine.clock())
+    if request.path.endswith('/confirm'):
+        with suppress(signed_urls.NotSigned):
+            verify(signed_urls.confirmation_key(engine.key))
+            return project, True
+    verify(engine.options.signed_url_key)
+    return project, False
 
 
 def _check_media(request: Request) -> None:

@@ -10,11 +10,13 @@ from urllib.parse import urlencode
 
 from swiftqueue.errors import Invalid
 from swiftqueue.limits import Options
-from swiftqueue.queues import Account, Engine
+from swiftqueue.queues import Account, Engine, Queue
 
 from .frontend import Request, Routes
 
-SMALL_BODY = 65536  # bytes of a claim's parameters
+SMALL_BODY = 65536  # bytes of a claim's parameters, or a subscription's
+
+QUEUES, TOPICS = 'queues', 'topics'
 
 Attributes = dict[str, Any]
 
@@ -47,13 +49,24 @@ class Version:
 
 @dataclass(frozen=True)
 class Call:
-    """A request past all checks that have nothing to do with what it wants."""
+    """A request past all checks that have nothing to do with what it wants.
+
+    ``kind`` is that of what the request's path names. A ``signed`` one came without credentials, an ``asked`` one is
+    signed with what only a webhook was sent.
+    """
 
     request: Request
     engine: Engine
     account: Account
     project: str
     version: Version
+    kind: str = QUEUES
+    signed: bool = False
+    asked: bool = False
+
+    def place(self, name: str) -> Queue:
+        """The queue or topic of that name."""
+        return (self.account.topic if self.kind == TOPICS else self.account.queue)(name)
 
     @property
     def options(self) -> Options:
@@ -65,8 +78,8 @@ class Call:
         return read_client_id(self.request, self.options)
 
     def href(self, *parts: str) -> str:
-        """The path of what is below the queues in this version."""
-        return '/'.join((f'{self.version.path}/queues', *parts))
+        """The path of what is below the queues, or topics, in this version."""
+        return '/'.join((f'{self.version.path}/{self.kind}', *parts))
 
     def next_link(self, path: str, marker: str) -> dict[str, str]:
         """The link to the page after this one, with the parameters of this one."""

@@ -56,7 +56,7 @@ def _in_envelope(call: Call, messages: list[dict[str, Any]]) -> Any:
 # -- messages --------------------------------------------------------------------------------------
 
 def post_messages(call: Call, name: str) -> Answer:
-    queue, most = call.account.queue(name), call.options.max_messages_post_size
+    queue, most = call.place(name), call.options.max_messages_post_size
     messages = _parse_messages(call, most)
     size = len(call.request.body(most))
     try:
@@ -105,7 +105,7 @@ def _tell_failure(posted: list[Posted], resources: list[str]) -> Answer:
 
 
 def get_messages(call: Call, name: str) -> Answer:
-    queue, request = call.account.queue(name), call.request
+    queue, request = call.place(name), call.request
     ids = request.strings('ids')
     if ids is not None:
         return _get_some(call, queue, _check_number(call, 'ids', ids))
@@ -136,14 +136,14 @@ def _check_number(call: Call, what: str, ids: list[str]) -> list[str]:
 
 
 def get_message(call: Call, name: str, message_id: str) -> Answer:
-    messages = call.account.queue(name).messages.get([message_id])
+    messages = call.place(name).messages.get([message_id])
     if not messages:
         raise MessageNotFound('There is no such message.')
     return Answer(200, _show(call, name, messages[0]))
 
 
 def delete_message(call: Call, name: str, message_id: str) -> Answer:
-    queue, claim_id = call.account.queue(name), call.request.params.get('claim_id')
+    queue, claim_id = call.place(name), call.request.params.get('claim_id')
     if call.options.message_delete_with_claim_id and not claim_id:
         raise Invalid('Messages can only be deleted with the id of their claim.')
     try:
@@ -157,7 +157,7 @@ def delete_message(call: Call, name: str, message_id: str) -> Answer:
 
 
 def delete_messages(call: Call, name: str) -> Answer:
-    queue, request = call.account.queue(name), call.request
+    queue, request = call.place(name), call.request
     ids, pop = request.strings('ids'), request.integer('pop')
     if (ids is None) == (pop is None):
         raise Invalid('Exactly one of ids and pop is needed.')
@@ -213,7 +213,7 @@ def _ack_with_any(queue: Queue, message_id: str, claim_ids: list[str]) -> QueueE
 # -- claims ----------------------------------------------------------------------------------------
 
 def create_claim(call: Call, name: str) -> Answer:
-    queue, request = call.account.queue(name), call.request
+    queue, request = call.place(name), call.request
     wanted = request.json(SMALL_BODY, dict, default={})
     limit = request.integer('limit')
     try:
@@ -227,7 +227,7 @@ def create_claim(call: Call, name: str) -> Answer:
 
 
 def get_claim(call: Call, name: str, claim_id: str) -> Answer:
-    claim = call.account.queue(name).claims.get(claim_id)
+    claim = call.place(name).claims.get(claim_id)
     return Answer(200, {
         'age': age_of(call, claim.renewed_at),
         'ttl': claim.ttl,
@@ -238,7 +238,7 @@ def get_claim(call: Call, name: str, claim_id: str) -> Answer:
 
 
 def renew_claim(call: Call, name: str, claim_id: str) -> Answer:
-    queue = call.account.queue(name)
+    queue = call.place(name)
     wanted = call.request.json(SMALL_BODY, dict)
     queue.claims.renew(claim_id, wanted.get('ttl'), wanted.get('grace'))
     return Answer(204)
@@ -246,7 +246,7 @@ def renew_claim(call: Call, name: str, claim_id: str) -> Answer:
 
 def release_claim(call: Call, name: str, claim_id: str) -> Answer:
     try:
-        call.account.queue(name).claims.release(claim_id)
+        call.place(name).claims.release(claim_id)
     except QueueNotFound:
         pass
     return Answer(204)

@@ -6,6 +6,7 @@ the handlers are v2's; the few that v1 has for itself are in :mod:`zaqar_v1`.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from swiftqueue.attributes import effective
@@ -14,14 +15,16 @@ from swiftqueue.limits import Options
 from . import zaqar_messages as messages
 from . import zaqar_queues as queues
 from . import zaqar_service as service
+from . import zaqar_subscriptions as subscriptions
 from . import zaqar_v1 as v1
 from .frontend import Answer, Handler, Routes
-from .zaqar_call import Attributes, Call, Version
+from .zaqar_call import TOPICS, Attributes, Call, Version
 from .zaqar_v1 import located
 
 _QUEUE = '/queues/{queue_name}'
 _MESSAGE = f'{_QUEUE}/messages/{{message_id}}'
 _CLAIM = f'{_QUEUE}/claims/{{claim_id}}'
+_SUBSCRIPTION = f'{_QUEUE}/subscriptions/{{subscription_id}}'
 
 
 def _taking(parameters: str, handler: Handler) -> Handler:
@@ -50,7 +53,28 @@ _ROUTES_2: Routes = {
     _MESSAGE: {'GET': messages.get_message, 'DELETE': messages.delete_message},
     f'{_QUEUE}/claims': {'POST': messages.create_claim},
     _CLAIM: {'GET': messages.get_claim, 'PATCH': messages.renew_claim, 'DELETE': messages.release_claim},
+    f'{_QUEUE}/subscriptions': {'GET': subscriptions.list_subscriptions, 'POST': subscriptions.create_subscription},
+    _SUBSCRIPTION: {'GET': subscriptions.get_subscription, 'PATCH': subscriptions.patch_subscription,
+                    'DELETE': subscriptions.delete_subscription},
+    f'{_SUBSCRIPTION}/confirm': {'PUT': subscriptions.confirm_subscription},
 }
+
+
+def _is_of_topics(path: str) -> bool:
+    return path.startswith('/queues') and '/claims' not in path and not path.endswith('/share')
+
+
+def _of_topics(path: str) -> str:
+    return path.replace('/queues', '/topics').replace('queue_name', 'topic_name')
+
+
+def _for_topics(handler: Handler) -> Handler:
+    return lambda call, *names: handler(replace(call, kind=TOPICS), *names)
+
+
+# Topics are queues without claims.
+_ROUTES_2 |= {_of_topics(path): {method: _for_topics(handler) for method, handler in methods.items()}
+              for path, methods in _ROUTES_2.items() if _is_of_topics(path)}
 
 _ROUTES_1_1: Routes = {
     '': {'GET': service.get_home},
@@ -111,6 +135,16 @@ _RELATIONS_2: _Relations = {
     'health': ('/health', 'GET'),
 }
 
+_SUBSCRIBING: _Relations = {
+    'subscriptions': (f'{_QUEUE}/subscriptions', 'GET', 'marker limit', 'limit=subscription_limit'),
+    'post_subscription': (f'{_QUEUE}/subscriptions', 'POST'),
+    'subscription': (_SUBSCRIPTION, 'GET PATCH DELETE'),
+    'subscription_confirm': (f'{_SUBSCRIPTION}/confirm', 'PUT'),
+}
+_TOPICS: _Relations = {
+    f'topic_{name}': (_of_topics(path), *rest)
+    for name, (path, *rest) in (_RELATIONS_2 | _SUBSCRIBING).items() if _is_of_topics(path)}
+
 _RELATIONS_1_1: _Relations = {
     **{name: relation for name, relation in _RELATIONS_2.items() if name not in ('queue_share', 'queue_purge')},
     'queues': ('/queues', 'GET', 'marker limit detailed', 'limit=queue_limit'),
@@ -165,7 +199,7 @@ def _set_metadata(attributes: Attributes, options: Options) -> Attributes:
 
 
 VERSIONS = {version.id: version for version in (
-    Version('2', 'CURRENT', '2014-9-24T04:06:47Z', _ROUTES_2, _home('/v2', _RELATIONS_2),
+    Version('2', 'CURRENT', '2014-9-24T04:06:47Z', _ROUTES_2, _home('/v2', _RELATIONS_2 | _SUBSCRIBING | _TOPICS),
             needed=frozenset({'body'}), taken=frozenset({'body', 'ttl', 'delay'}),
             shown=frozenset({'id', 'href', 'ttl', 'age', 'body', 'checksum', 'claim_count', 'claim_id'}),
             metadata=_all_metadata),

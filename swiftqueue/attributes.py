@@ -35,7 +35,8 @@ def _queue_name(name: str, value: Any, options: Options) -> None:
         raise Invalid(f'{name}: {error}') from None
 
 
-def _retry_policy(name: str, value: Any, options: Options) -> None:
+def check_retry_policy(name: str, value: Any, options: Options) -> None:
+    """Raises Invalid unless retries.py can keep to the policy."""
     if not isinstance(value, dict):
         raise Invalid(f'{name} must be an object.')
     for key, entry in value.items():
@@ -88,7 +89,7 @@ _CHECKS: dict[str, Callable[[str, Any, Options], None]] = {
     '_dead_letter_queue_messages_ttl': _integer('min_message_ttl', 'max_message_ttl'),
     '_max_claim_count': _integer(1, 999_999),
     '_enable_encrypt_messages': _boolean,
-    '_retry_policy': _retry_policy,
+    '_retry_policy': check_retry_policy,
     '_read_acl': _acl,
     '_write_acl': _acl,
     '_flavor': _unknown_flavor,

@@ -44,6 +44,12 @@ messages that expired, and everything of purged and deleted queues. To be run
 on every node with container databases. More than one at a time does no harm.
 """
 
+_NOTIFIER_DESCRIPTION = """\
+Bring what is posted to queues and topics to those who subscribe to them: to
+other queues, and by HTTP to webhooks. Any number of them may run, on any
+nodes that reach the storage servers and, for webhooks, the internet.
+"""
+
 _FSCK_DESCRIPTION = """\
 Find messages and claims that exist but that no listing shows, so that nobody
 is given them, and write their listing rows again. It looks at the disks of
@@ -74,6 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(title='commands', metavar='COMMAND', required=True)
     _describe_serve(commands)
     _describe_janitor(commands)
+    _describe_notifier(commands)
     _describe_fsck(commands)
     stress.describe(commands)
     arguments = parser.parse_args(argv)
@@ -227,6 +234,23 @@ def _describe_janitor(commands: argparse._SubParsersAction) -> None:
 def _janitor(arguments: argparse.Namespace) -> int:
     from swiftqueue import janitor_daemon  # Swift takes a while to load
     return janitor_daemon.main(arguments)
+
+
+def _describe_notifier(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        'notifier', help='bring messages to subscribers', description=_NOTIFIER_DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    how = parser.add_mutually_exclusive_group(required=True)
+    how.add_argument('--once', action='store_true', help='look at everything once, and end')
+    how.add_argument('--daemon', action='store_false', dest='once', help='run for ever')
+    parser.add_argument('conf', metavar='CONF', help='configuration file with a section [swiftqueue-notifier]')
+    parser.add_argument('--verbose', action='store_true', help='log to the terminal too')
+    parser.set_defaults(run=_notifier)
+
+
+def _notifier(arguments: argparse.Namespace) -> int:
+    from swiftqueue import notifier_daemon  # Swift takes a while to load
+    return notifier_daemon.main(arguments)
 
 
 def _describe_fsck(commands: argparse._SubParsersAction) -> None:

@@ -33,6 +33,14 @@ class ClaimNotFound(NotFound):
     """No such claim: forged, released, or run out."""
 
 
+class SubscriptionNotFound(NotFound):
+    """No such subscription: never made, deleted, or past its ttl."""
+
+
+class SubscriptionExists(QueueError):
+    """Another subscription of the queue has this subscriber, and it is confirmed."""
+
+
 class AttributeNotFound(NotFound):
     """The queue has no attribute of that name."""
 

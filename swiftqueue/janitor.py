@@ -7,6 +7,8 @@ claims whose message was acked           deleted, once nobody can see the messag
 messages that expired, their rows left   deleted, where Swift's own expirer did not
 a generation that a purge ended          emptied; what was posted to it after the purge is moved
 the generations of a deleted queue       emptied, because they are marked as ended
+subscriptions that ended, or whose       deleted, and what is on its way to their webhooks; so is what the notifier
+queue did                                has not brought to the subscribers of a deleted queue
 empty containers of no queue             deleted after a day
 messages of no queue, without a mark     left alone: the operator is told
 =======================================  ============================================================
@@ -27,10 +29,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from hashlib import md5
 from itertools import chain, groupby, islice
+from operator import attrgetter
 from typing import Any
 
 from eventlet import Timeout
-from swift.common.utils import Timestamp
 
 from swiftqueue import ids
 from swiftqueue.errors import QueueError, Unavailable
@@ -41,6 +43,7 @@ from swiftqueue.names import (
     CLAIMS_END,
     ENDED,
     NUL,
+    WEBHOOK,
     Record,
     claims_container,
     decode_row,
@@ -52,10 +55,15 @@ from swiftqueue.names import (
     parse_container,
     parse_envelope,
     parse_message,
+    parse_published,
     parse_record,
+    parse_subscription,
+    published_container,
     queue_container,
+    queue_of,
+    subscription_name,
 )
-from swiftqueue.swift import GenerationGone, Response, Swift
+from swiftqueue.swift import TICK, GenerationGone, Response, Swift, modified_at
 
 PAGE = 1000  # rows in one listing
 WRITES = 5000  # in one queue, before the next one has its turn
@@ -148,7 +156,7 @@ def queues_of(swift: Swift) -> list[tuple[str, str]]:
     marker = ''
     while rows := swift.listing(prefix=NUL, marker=marker):
         marker = rows[-1]['name']
-        names |= {found[1] for row in rows if (found := parse_container(row['name']))}
+        names |= {queue for row in rows if (queue := queue_of(row['name']))}
     return [(swift.account, name) for name in sorted(names)]
 
 
@@ -188,13 +196,14 @@ class _Visit:
                     self._tidy(shard)
             else:
                 self._over(list(shards), record)
+        self._look_at_subscriptions(record)
 
     def _generations(self) -> list[_Generation]:
         put_at: dict[tuple[str, int], float] = {}
         for prefix in (messages_container(self.queue), claims_container(self.queue, '').removesuffix(NUL + '0')):
             for row in self.swift.listing(prefix=prefix):
                 if found := parse_container(row['name']):
-                    put_at[found[2:]] = max(put_at.get(found[2:], 0), _modified_at(row))
+                    put_at[found[2:]] = max(put_at.get(found[2:], 0), modified_at(row))
         return [self._generation(*each, put_at[each]) for each in sorted(put_at)]
 
     def _generation(self, name: str, shard: int, put_at: float) -> _Generation:
@@ -286,7 +295,8 @@ class _Visit:
         message_id = target.fit(parse_message(row['name']))
         container = messages_container(self.queue, target.generation, ids.shard_of(message_id))
         self.swift.store(container, message_name(message_id), there.body,
-                         headers | {'X-Delete-At': there.headers['x-delete-at']}, there.timestamp, mine=_untouched)
+                         headers | {'X-Delete-At': there.headers['x-delete-at']}, there.timestamp,
+                         mine=attrgetter('untouched'))
         self.swift.delete(generation.messages, row['name'])
 
     def _drop(self, generation: _Generation, ended_at: float) -> None:
@@ -296,7 +306,11 @@ class _Visit:
         """
         if self.swift.clock() - max(ended_at, generation.put_at) < self.ages.settled:
             return
-        for container in (generation.claims, generation.messages):
+        self._drop_empty(generation.claims, generation.messages)
+
+    def _drop_empty(self, *containers: str) -> None:
+        """Delete the containers in this order, up to the first that a replica has something in."""
+        for container in containers:
             found = [headers for headers in self.janitor.replicas.headers(self.account, container) if headers]
             if any(int(headers['x-container-object-count']) for headers in found):
                 return
@@ -305,6 +319,49 @@ class _Visit:
             if self._write(f'delete container {container!r}', self.swift.delete_container, container) is False:
                 return
             self.tally.containers += 1
+
+    # -- subscriptions --
+
+    def _look_at_subscriptions(self, record: Record | None) -> None:
+        for row in self.swift.listing(prefix=published_container(self.queue)):
+            container, (_, born) = row['name'], parse_published(row['name'])
+            if record and born == record.born:
+                for rows in self._pages(container, subscription_name(), subscription_name()[:-1] + '\x01'):
+                    self._each(lambda row: self._remove_if_ended(container, row), rows)  # noqa: B023
+                continue
+            ended_at = _ended_at(self.janitor.replicas.headers(self.account, container))
+            if record and born < record.born:
+                ended_at = ended_at or record.begun_at
+            if ended_at and self.swift.clock() - ended_at >= self.ages.retention:
+                for rows in self._pages(container):
+                    self._each(lambda row: self._remove_published(container, row['name']), rows)  # noqa: B023
+                if self.swift.clock() - max(ended_at, modified_at(row)) >= self.ages.settled:
+                    self._drop_empty(container)
+
+    def _remove_if_ended(self, container: str, row: Row) -> None:
+        """A row may be late, and an object say that somebody has renewed it."""
+        if value := decode_row(row['hash']):
+            if self.swift.clock() - parse_subscription(value).expires_at < self.ages.retention:
+                return
+        there = self.swift.get_newest(container, row['name'])
+        if there and self.swift.clock() - parse_subscription(json.loads(there.body)).expires_at >= self.ages.retention:
+            self._remove_published(container, row['name'], there.timestamp + TICK)
+
+    def _remove_published(self, container: str, name: str, as_of: float | None = None) -> None:
+        """A subscription, its webhook first, or what was posted for all of them."""
+        if name.startswith(subscription_name()):
+            self._end(WEBHOOK + name.removeprefix(subscription_name()))
+        self._write(f'delete {name!r} in {container!r}', self.swift.delete_as_of, container, name,
+                    self.swift.clock() if as_of is None else as_of)
+
+    def _end(self, queue: str) -> None:
+        """Delete a queue as its owner would."""
+        containers = [row['name'] for row in self.swift.listing(prefix=messages_container(queue))]
+        for container in containers:
+            self._write(f'mark {container!r} as ended', self.swift.post_container, container,
+                        {ENDED: f'{self.swift.clock():.5f}'})
+        if containers:
+            self._write(f'delete queue {queue}', self.swift.delete_container, queue_container(queue))
 
     # -- the generation that the record names --
 
@@ -334,7 +391,7 @@ class _Visit:
     def _is_over(self, generation: _Generation, row: Row) -> bool:
         """Whether the claim ended a while ago, and was neither made nor changed lately."""
         now = self.swift.clock()
-        if now - _modified_at(row) < self.ages.retention:
+        if now - modified_at(row) < self.ages.retention:
             return False
         value = decode_row(row['hash'])
         if value is not None:
@@ -368,7 +425,7 @@ class _Visit:
         # A tombstone is reclaimed in time; then the claim has to be old itself.
         if message.timestamp:
             return message.timestamp, self.ages.retention
-        return _modified_at(rows[-1]), self.ages.untraced
+        return modified_at(rows[-1]), self.ages.untraced
 
     def _unlist(self, generation: _Generation, gone: dict[str, float]) -> None:
         """Have no replica list these messages, now or later: from its listing they would be handed out again.
@@ -475,16 +532,7 @@ def _ended_at(headers: list[dict[str, str]]) -> float:
     return max((float(each.get(ENDED.lower()) or 0) for each in headers), default=0)
 
 
-def _modified_at(row: Row) -> float:
-    return float(Timestamp.from_isoformat(row['last_modified']))
-
-
 def _expires_at(row: Row) -> float:
     """When the message expires unless a claim keeps it; the earliest it can, where the row does not say."""
     value = decode_row(row['hash'])
     return ids.available_at(parse_message(row['name'])) if value is None else parse_envelope(value).expires_at
-
-
-def _untouched(response: Response) -> bool:
-    """Whether nobody has moved the object's expiry since it was stored; storing it again keeps what somebody does."""
-    return response.headers.get('x-backend-data-timestamp') == response.headers.get('x-backend-timestamp')

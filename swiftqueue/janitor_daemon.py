@@ -32,7 +32,7 @@ from swift.container.backend import DATADIR, ContainerBroker
 from swiftqueue.errors import QueueError
 from swiftqueue.janitor import Ages, Janitor, Tally, queues_of
 from swiftqueue.janitor_replicas import DirectReplicas
-from swiftqueue.names import parse_container
+from swiftqueue.names import queue_container, queue_of
 from swiftqueue.object_servers import Primaries
 from swiftqueue.swift import Swift
 
@@ -133,12 +133,12 @@ class Databases:
                     continue
                 sleep()  # others in this process have work too
                 info = self._read(path)
-                found = info and parse_container(info['container'])
-                if info and (not found or found[0] == 'queue'):  # the record alone leaves nothing behind
+                name = info and queue_of(info['container'])
+                if info and (not name or info['container'] == queue_container(name)):  # a record leaves nothing behind
                     looked_at[key] = _FOREIGN
                 elif info and (turn is None or self._is_due(info, device, turn, looked_at[key])):
                     looked_at[key] = time.monotonic()
-                    queue = info['account'], found[1]
+                    queue = info['account'], name
                     if queue not in seen:
                         seen.add(queue)
                         yield queue

@@ -80,6 +80,8 @@ class Options:
 
     api_versions: tuple[str, ...] = _option(('2',), _some_of('2', '1.1', '1'))
     max_queues_per_page: int = _option(20, _integer(1, 1000))
+    max_subscriptions_per_page: int = _option(20, _integer(1, 1000))
+    max_subscriptions: int = _option(1000, _integer(0, 100000))
     max_messages_per_page: int = _option(20, _integer(1, 1000))
     max_messages_per_claim_or_pop: int = _option(20, _integer(1, 100))
     max_queue_metadata: int = _option(65536, _integer(1024, 65536))
@@ -106,6 +108,7 @@ class Options:
     gate_seconds: int = _option(30, _integer(5, 300))
     confirm_limit: float = _option(10.0, _seconds)
     subrequests: int = _option(10, _integer(1, 100))
+    confirm_webhooks: bool = _option(True, _boolean)
     direct_reads: bool = _option(True, _boolean)
     receipt_key: str = _option('', str)
     signed_url_key: str = _option('', str)

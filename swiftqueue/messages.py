@@ -30,7 +30,7 @@ from swiftqueue.names import (
     parse_envelope,
 )
 from swiftqueue.pages import Listed
-from swiftqueue.swift import LISTING_LIMIT, GenerationGone
+from swiftqueue.swift import LISTING_LIMIT, GenerationGone, Response
 
 if TYPE_CHECKING:
     from swiftqueue.queues import Queue
@@ -78,8 +78,19 @@ class Messages:
         batch = [(*self._new(message, attributes, client_id, (first + number) % record.shards), message.size)
                  for number, message in enumerate(messages)]
         posted = self.swift.at_most(lambda new: self._post(record, *new), batch)
+        if record.subscribed_at:
+            posted = self._publish(record, posted, [envelope for _, envelope, _ in batch])
         if any(one.error is None for one in posted):
             self.queue.ring()
+        return posted
+
+    def _publish(self, record: Record, posted: list[Posted], envelopes: list[Envelope]) -> list[Posted]:
+        """Leave for the notifier what was stored; where that fails, nothing was posted."""
+        stored = tuple((one.id, envelope) for one, envelope in zip(posted, envelopes, strict=True) if not one.error)
+        try:
+            self.queue.subscriptions.publish(record, stored)
+        except QueueError as error:
+            return [one if one.error else Posted(one.id, error) for one in posted]
         return posted
 
     def _new(self, message: NewMessage, attributes: dict[str, Any], client_id: str, shard: int,
@@ -109,13 +120,17 @@ class Messages:
             return Posted(message_id, error)
         return Posted(message_id)
 
-    def store(self, record: Record, message_id: str, envelope: Envelope, timestamp: float) -> None:
-        """Store one message. With one timestamp, a repeated store never brings back what was acked since."""
+    def store(self, record: Record, message_id: str, envelope: Envelope, timestamp: float, *,
+              mine: Callable[[Response], bool] | None = None) -> None:
+        """Store one message. With one timestamp, a repeated store never brings back what was acked since.
+
+        ``mine`` says of what is there already whether it is to be stored again.
+        """
         content = envelope.content()
         etag = md5(content, usedforsecurity=False).hexdigest()
         headers = {'X-Delete-At': str(delete_at(envelope.expires_at))} | envelope.row(etag, self.engine.inline_limit)
         self.swift.store(self.queue.shards(record).messages(message_id), message_name(message_id), content, headers,
-                         timestamp)
+                         timestamp, mine=mine)
 
     # -- read --
 

@@ -116,3 +116,28 @@ class MoveTask:
 
 NO_SOURCE = 'no source'  # some messages are no dead letters, and no destination was given
 NO_DESTINATION = 'no destination'  # the queue that messages were to go to does not exist
+
+
+@dataclass(frozen=True)
+class Subscription:
+    """Who is to be given what is posted to a queue or topic: ``subscriber`` is a URL.
+
+    It ends ``ttl`` seconds after ``renewed_at``. An unconfirmed one is given nothing.
+    """
+
+    id: str
+    subscriber: str
+    ttl: int
+    renewed_at: float
+    confirmed: bool
+    options: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def expires_at(self) -> float:
+        return self.renewed_at + self.ttl
+
+    @property
+    def queue(self) -> str:
+        """The queue that is subscribed; '' for a webhook."""
+        scheme, _, name = self.subscriber.partition('://')
+        return name if scheme == 'queue' else ''

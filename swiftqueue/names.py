@@ -10,7 +10,13 @@ container                                     holds
 ``\0claims\0NAME\0GENERATION\0SHARD``         ``\0ID\0NNNNNNNNN``: one object per delivery, from 1
 ``\0claims\0NAME\0GENERATION\00``             ``\0move\0NNNNNNNNN``: one object per move task, from 1;
                                               ``\0move-cancel\0NNNNNNNNN``: that task is to stop
+``\0published\0NAME\0BORN``                   ``\0subscription\0ID``: one object per subscription;
+                                              ``\0post\0ID``: what is yet to be brought to subscribers
 ============================================  ==================================================
+
+Two kinds of queues are not among a tenant's queues, and have a NAME that no queue can have: ``topic:NAME``, and
+``webhook:ID`` of what is yet to be sent for a subscription. Their records are in ``\0topic\0NAME`` and
+``\0webhook\0ID``. BORN tells a queue from an earlier one of its name.
 
 A *row* is what a container listing shows of an object. Its etag carries, after the real one, what a reader would
 otherwise have to GET: ``<md5>; mq=<base64url of JSON>``.
@@ -19,6 +25,10 @@ otherwise have to GET: ``<md5>; mq=<base64url of JSON>``.
 '\x00messages\x00jobs\x00g1\x000'
 >>> parse_container(messages_container('jobs', 'g1'))
 ('messages', 'jobs', 'g1', 0)
+>>> queue_container('topic:news')
+'\x00topic\x00news'
+>>> parse_container(queue_container('topic:news'))
+('queue', 'topic:news', '', 0)
 >>> claim_name('ID', 2)
 '\x00ID\x00000000002'
 >>> parse_claim(claim_name('ID', 2))
@@ -43,8 +53,11 @@ from typing import Any
 
 from swiftqueue import ids
 from swiftqueue.errors import TooLarge
+from swiftqueue.model import Subscription
 
 NUL = '\x00'
+TOPIC = 'topic:'
+WEBHOOK = 'webhook:'
 
 GENERATION = 'X-Container-Sysmeta-Swiftqueue-Generation'
 WRITTEN = 'X-Container-Sysmeta-Swiftqueue-Written'
@@ -52,6 +65,7 @@ ATTRIBUTES = 'X-Container-Sysmeta-Swiftqueue-Attributes-'
 SHARDS = 'X-Container-Sysmeta-Swiftqueue-Shards-'
 ENDED = 'X-Container-Sysmeta-Swiftqueue-Ended'
 MOVING = 'X-Container-Sysmeta-Swiftqueue-Moving'
+SUBSCRIBED = 'X-Container-Sysmeta-Swiftqueue-Subscribed'
 CLAIM = 'X-Object-Sysmeta-Swiftqueue-Claim'
 # Two ways to say what an object's row shows. The first may be large, but is lost where an erasure-coded policy or
 # encryption says something itself. The second is stored with the object, so it must be small, and wins always.
@@ -63,6 +77,7 @@ _LINES = 7
 _LINE = 7500
 
 _SHARDS = frozenset(map(str, range(ids.SHARDS)))
+_KINDS = {'queue': '', 'topic': TOPIC, 'webhook': WEBHOOK}  # of records: what their queues' names begin with
 
 
 def _join(*parts: str) -> str:
@@ -70,8 +85,9 @@ def _join(*parts: str) -> str:
 
 
 def queue_container(queue: str = '') -> str:
-    """The container of the queue's record; without a queue, the prefix of all of them."""
-    return _join('queue', queue)
+    """The container of the queue's record; without a queue, or only its kind, the prefix of all of them."""
+    kind, marked, name = queue.partition(':')
+    return _join(kind, name) if marked else _join('queue', queue)
 
 
 def messages_container(queue: str, generation: str | None = None, shard: int = 0) -> str:
@@ -88,11 +104,37 @@ def claims_container(queue: str, generation: str, shard: int = 0) -> str:
 def parse_container(container: str) -> tuple[str, str, str, int] | None:
     """(kind, queue, generation, shard) of a container of ours, '' for no generation; None for any other."""
     parts = container.split(NUL)
-    if len(parts) == 3 and parts[:2] == ['', 'queue']:
-        return 'queue', parts[2], '', 0
+    if len(parts) == 3 and parts[0] == '' and parts[1] in _KINDS:
+        return 'queue', _KINDS[parts[1]] + parts[2], '', 0
     if len(parts) == 5 and parts[0] == '' and parts[1] in ('messages', 'claims') and parts[4] in _SHARDS:
         return parts[1], parts[2], parts[3], int(parts[4])
     return None
+
+
+def published_container(queue: str, born: str = '') -> str:
+    """Subscriptions of a queue and what is posted for them; without ``born``, the prefix of all of the name."""
+    return _join('published', queue, born)
+
+
+def parse_published(container: str) -> tuple[str, str] | None:
+    """(queue, born) of a container of subscriptions; None for any other."""
+    parts = container.split(NUL)
+    return (parts[2], parts[3]) if len(parts) == 4 and parts[:2] == ['', 'published'] else None
+
+
+def queue_of(container: str) -> str | None:
+    """The queue that has any container of ours; None for a container of others."""
+    found = parse_container(container)
+    published = parse_published(container)
+    return found[1] if found else published and published[0]
+
+
+def subscription_name(subscription_id: str = '') -> str:
+    return _join('subscription', subscription_id)
+
+
+def post_name(post_id: str = '') -> str:
+    return _join('post', post_id)
 
 
 def message_name(message_id: str) -> str:
@@ -328,6 +370,7 @@ class Record:
     later of each header, so nothing that is written at the same time can make it less.
 
     ``moving`` is the id of a move task that may have to be done: a hint, which can be wrong in both ways.
+    ``subscribed_at`` is when somebody last subscribed to the queue, 0 if there can be no subscription.
     """
 
     generation: str
@@ -337,6 +380,12 @@ class Record:
     shards: int = 1
     created_at: float = 0
     moving: str = ''
+    subscribed_at: float = 0
+
+    @property
+    def born(self) -> str:
+        """The same as long as the queue lives."""
+        return f'{round((self.created_at or self.begun_at) * 1000):011x}'
 
     @property
     def begun_at(self) -> float:
@@ -393,4 +442,44 @@ def parse_record(headers: dict[str, str]) -> Record | None:
                   attributes=json.loads(zlib.decompress(decode_text(text))),
                   shards=max((number for number in range(1, ids.SHARDS + 1)
                               if headers.get(f'{SHARDS}{number}'.lower())), default=1),
-                  created_at=value.get('created_at', 0), moving=headers.get(MOVING.lower(), ''))
+                  created_at=value.get('created_at', 0), moving=headers.get(MOVING.lower(), ''),
+                  subscribed_at=float(headers.get(SUBSCRIBED.lower()) or 0))
+
+
+# -- subscriptions and what is posted for them -----------------------------------------------------
+
+def write_subscription(subscription: Subscription) -> bytes:
+    return to_json({field.name: getattr(subscription, field.name) for field in fields(subscription)})
+
+
+def parse_subscription(value: dict[str, Any]) -> Subscription:
+    """From its object's content or row; keys that a later version adds are passed over."""
+    return Subscription(**{field.name: value[field.name] for field in fields(Subscription) if field.name in value})
+
+
+@dataclass(frozen=True)
+class Post:
+    """Messages that are yet to be brought to subscribers; ``to`` are the ids of those that are left, None for all."""
+
+    messages: tuple[tuple[str, Envelope], ...]
+    to: tuple[str, ...] | None = None
+
+    @property
+    def expires_at(self) -> float:
+        return max(envelope.expires_at for _, envelope in self.messages)
+
+    def content(self) -> bytes:
+        return to_json({'messages': [[message_id, envelope._json()] for message_id, envelope in self.messages],
+                        'to': self.to})
+
+
+def parse_post(value: dict[str, Any]) -> Post:
+    """From its object's content or row."""
+    return Post(tuple((message_id, parse_envelope(envelope)) for message_id, envelope in value['messages']),
+                None if value['to'] is None else tuple(value['to']))
+
+
+def row_of(content: bytes, etag: str, limit: int) -> dict[str, str]:
+    """The header for a row with all of the content; none if that would take more than ``limit`` bytes."""
+    row = encode_row(etag, json.loads(content))
+    return {ROW: row} if len(row) <= limit else {}

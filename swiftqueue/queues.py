@@ -13,6 +13,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
@@ -31,10 +32,13 @@ from swiftqueue.model import Page, QueueInfo, Stats
 from swiftqueue.move_tasks import MoveTasks
 from swiftqueue.names import (
     ENDED,
+    TOPIC,
+    WEBHOOK,
     Record,
     messages_container,
     parse_container,
     parse_record,
+    published_container,
     queue_container,
     to_json,
 )
@@ -43,6 +47,7 @@ from swiftqueue.pages import Pages
 from swiftqueue.receipts import sign
 from swiftqueue.shards import Shards
 from swiftqueue.single_claims import SingleClaims
+from swiftqueue.subscriptions import Subscriptions
 from swiftqueue.swift import LISTING_LIMIT, TICK, GenerationGone, Swift
 from swiftqueue.waiting import Waiting
 
@@ -134,10 +139,18 @@ class Account:
         """The queue of that name, whether it exists or not. Raises Invalid for a name that none can have."""
         return Queue(self, check_queue_name(name))
 
+    def topic(self, name: str) -> Queue:
+        """The topic of that name: a queue beside the queues. Raises as :meth:`queue`."""
+        return Queue(self, TOPIC + check_queue_name(name))
+
+    def webhook(self, subscription_id: str) -> Queue:
+        """The queue of what is yet to be sent to a webhook: nobody's but the notifier's."""
+        return Queue(self, WEBHOOK + subscription_id)
+
     def queues(self, marker: str = '', limit: int | None = None, *, detailed: bool = False,
                name: str = '', metadata: dict[str, str] | None = None, prefix: str = '',
-               most: int | None = None) -> Page:
-        """A page of queues in order of their names, after ``marker``; ``most`` is the most that ``limit`` may be.
+               most: int | None = None, topics: bool = False) -> Page:
+        """A page of queues, or topics, in order of names, after ``marker``; ``most`` is the most ``limit`` may be.
 
         ``name`` keeps those whose name contains it, ``prefix`` those whose name begins with it, ``metadata`` those
         whose attributes have these values (compared as text). A page that is cut short, because few of many queues
@@ -149,35 +162,36 @@ class Account:
         found: list[QueueInfo] = []
         step = _FILTERED if metadata else 10 * _FILTERED if name else limit
         for _ in range(_PAGES):
-            names = self._names(marker, step, prefix)
+            names = self._names(marker, step, prefix, topics)
             if not names:
                 return Page(found)
             marker = names[-1]
             kept = [each for each in names if name in each]
             infos = [QueueInfo(each, {}) for each in kept]
             if detailed or metadata:
-                infos = [info for info in self.swift.at_most(self._info, kept) if info]
+                infos = [info for info in self.swift.at_most(partial(self._info, topics), kept) if info]
             found += [info for info in infos if all(
                 _as_text(info.attributes.get(key)) == value for key, value in (metadata or {}).items())]
             if len(found) >= limit:
                 return Page(found[:limit], found[limit - 1].name)
         return Page(found, marker)
 
-    def count(self) -> int:
-        """How many queues there are. Raises Unauthorized, Forbidden, Unavailable."""
+    def count(self, *, topics: bool = False) -> int:
+        """How many queues, or topics, there are. Raises Unauthorized, Forbidden, Unavailable."""
         self.swift.authorize('GET', '')
         total, marker = 0, ''
-        while names := self._names(marker, 10000):
+        while names := self._names(marker, 10000, topics=topics):
             total, marker = total + len(names), names[-1]
         return total
 
-    def _names(self, marker: str, limit: int, prefix: str = '') -> list[str]:
-        rows = self.swift.listing(prefix=queue_container(prefix), marker=queue_container(marker) if marker else '',
-                                  limit=limit)
-        return [parsed[1] for row in rows if (parsed := parse_container(row['name']))]
+    def _names(self, marker: str, limit: int, prefix: str = '', topics: bool = False) -> list[str]:
+        kind = TOPIC if topics else ''
+        rows = self.swift.listing(prefix=queue_container(kind + prefix), limit=limit,
+                                  marker=queue_container(kind + marker) if marker else '')
+        return [parsed[1].removeprefix(kind) for row in rows if (parsed := parse_container(row['name']))]
 
-    def _info(self, name: str) -> QueueInfo | None:
-        queue = self.queue(name)
+    def _info(self, topics: bool, name: str) -> QueueInfo | None:
+        queue = (self.topic if topics else self.queue)(name)
         record = queue.read_record()
         return record and QueueInfo(name, queue.shown(record))
 
@@ -196,6 +210,7 @@ class Queue:
         self.claims = Claims(self)
         self.single_claims = SingleClaims(self)
         self.move_tasks = MoveTasks(self)
+        self.subscriptions = Subscriptions(self)
 
     # -- rights --
 
@@ -365,7 +380,7 @@ class Queue:
         if shards > record.shards:
             self._begin(changed, record.shards)
             headers |= changed.shard_headers(record.shards)
-        self._write(headers, changed.written_at)
+        self.write_headers(headers, changed.written_at)
         return self.shown(changed)
 
     def _check_growth(self, record: Record, shards: Any) -> int:
@@ -391,7 +406,7 @@ class Queue:
         fresh = replace(record, generation=self._new_generation(), purged_at=self.engine.clock(),
                         written_at=self._after(record), created_at=record.created_at or record.begun_at)
         self._begin(fresh)
-        self._write(fresh.generation_headers(), fresh.written_at)
+        self.write_headers(fresh.generation_headers(), fresh.written_at)
         self.ring()
 
     def delete(self) -> None:
@@ -407,6 +422,8 @@ class Queue:
             # The account's listing may be late, so the record's own generation does not depend on it.
             containers = {messages_container(self.name, record.generation, shard) for shard in range(record.shards)}
             containers |= set(self._containers(messages_container(self.name)))
+            if record.subscribed_at:
+                containers.add(published_container(self.name, record.born))
             self.swift.at_most(lambda container: self.swift.post_container(container, ended), sorted(containers))
             if not self.swift.delete_container(queue_container(self.name), self._after(record)):
                 raise Unavailable('The queue was changed while it was deleted.')
@@ -467,9 +484,10 @@ class Queue:
         if record is None:
             raise QueueNotFound(f'There is no queue {self.name}.')
         hinted = replace(record, moving=task_id, written_at=self._after(record))
-        self._write(hinted.moving_headers(), hinted.written_at)
+        self.write_headers(hinted.moving_headers(), hinted.written_at)
 
-    def _write(self, headers: dict[str, str], timestamp: float) -> None:
+    def write_headers(self, headers: dict[str, str], timestamp: float) -> None:
+        """Change the record. Raises QueueNotFound, Unavailable."""
         if not self.swift.post_container(queue_container(self.name), headers, timestamp):
             raise QueueNotFound(f'There is no queue {self.name}.')
         self._changed()

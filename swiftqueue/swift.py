@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
@@ -18,7 +18,9 @@ from urllib.parse import urlencode
 
 from eventlet import GreenPile, Timeout
 from swift.common.http import is_success
+from swift.common.middleware.crypto.encrypter import Encrypter
 from swift.common.swob import Request, str_to_wsgi
+from swift.common.utils import Timestamp
 from swift.common.wsgi import make_pre_authed_env
 from swift.proxy.controllers.base import get_container_info
 
@@ -27,6 +29,7 @@ from swiftqueue.errors import Forbidden, Invalid, QueueError, QuotaExceeded, Una
 from swiftqueue.object_servers import Replicas
 
 TICK = 0.00001  # the resolution of Swift's timestamps, in seconds
+SERVICE_ACCOUNT = '.swiftqueue'  # no tenant's account begins with a dot
 LISTING_LIMIT = 10000  # Swift's own bound on one listing
 _TRIES = 3
 
@@ -60,6 +63,11 @@ class Response:
         return self._instant('x-backend-data-timestamp') or self.timestamp
 
     @property
+    def untouched(self) -> bool:
+        """Whether no POST has moved the object's expiry since it was stored; storing it again keeps what one does."""
+        return self.headers.get('x-backend-data-timestamp') == self.headers.get('x-backend-timestamp')
+
+    @property
     def deleted_at(self) -> float:
         """Instant at which the container was last deleted; 0 if never."""
         return self._instant('x-backend-delete-timestamp')
@@ -87,6 +95,11 @@ class Swift:
         self._base = _DEFAULTS | self.inherited
         # What Swift knows of accounts and containers, so that it need not ask memcached before each sub-request.
         self._base['swift.infocache'] = environ.get('swift.infocache', {}) if infocache is None else infocache
+
+    def service(self) -> Swift:
+        """The same for the account in which the service keeps what is about all accounts."""
+        return Swift(self.app, self.environ, SERVICE_ACCOUNT, logger=self.logger, clock=self.clock,
+                     at_once=self.at_once, infocache=self._base['swift.infocache'], primaries=self.primaries)
 
     # -- one sub-request ---------------------------------------------------------------------------
 
@@ -190,6 +203,17 @@ class Swift:
             return []
         _expect(response, 200)
         return json.loads(response.body)
+
+    def pages(self, container: str, *, prefix: str = '', marker: str = '', limit: int = 1000,
+              ) -> Iterator[list[dict[str, Any]]]:
+        """A whole listing, page by page; none of them is empty. Raises as :meth:`listing`."""
+        while True:
+            rows = self.listing(container, prefix=prefix, marker=marker, limit=limit)
+            if rows:
+                yield rows
+            if len(rows) < limit:
+                return
+            marker = rows[-1]['name']
 
     # -- objects -----------------------------------------------------------------------------------
 
@@ -307,6 +331,12 @@ class Swift:
         if not self._is_absent(response):
             _expect(response, 204)
 
+    def delete_as_of(self, container: str, name: str, timestamp: float) -> None:
+        """Delete the object as it was at that instant; what was stored later stays. Raises Unavailable."""
+        response = self._retried('DELETE', container, name, timestamp=timestamp)
+        if not self._is_absent(response):
+            _expect(response, 204, 409)
+
     def _is_absent(self, response: Response) -> bool:
         """Whether there is no such thing; while no account server answers, Swift says 404 of everything.
 
@@ -369,6 +399,23 @@ class Swift:
 
 # Grants that are for one object of Swift's own API, never for a queue.
 _FOREIGN_GRANTS = ('swift_sync_key', 'HTTP_REFERER')
+
+
+def modified_at(row: dict[str, Any]) -> float:
+    """When what a listing's row is about was stored, or a container created."""
+    return float(Timestamp.from_isoformat(row['last_modified']))
+
+
+def chain(app: Any) -> Iterator[Any]:
+    """The app and all to the right of it in its pipeline; ``encryption`` alone is two of them."""
+    while app is not None:
+        yield app
+        app = getattr(app, 'app', None)
+
+
+def encrypts(app: Callable) -> bool:
+    """Whether objects that are stored through ``app`` are encrypted on their way."""
+    return any(isinstance(each, Encrypter) and not each.disable_encryption for each in chain(app))
 
 
 def _expect(response: Response, *statuses: int) -> None:

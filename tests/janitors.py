@@ -1,7 +1,7 @@
 """What the tests of the janitor share: a world to clean, and janitors that ask the model's replicas one by one."""
 
 import logging
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from model_swift.objects import deleted_row
 from model_swift.storage import answers_at_once
@@ -30,6 +30,18 @@ class ModelReplicas:
             answer = replica and replica.head()
             return {key.lower(): value for key, value in answer.headers.items()} if answer and answer.good else {}
         return self._each(head, account, container)
+
+    def listings(self, account, container, prefix):
+        def rows(replica):
+            return [replica.row(name) for name in replica.names(prefix=prefix, limit=10000)] \
+                if replica and not replica.deleted else []
+        found = []
+        for index in range(self.model.replicas):
+            with suppress(Unavailable):
+                found.append(self._ask(index, rows, account, container))
+        if len(found) <= self.model.replicas // 2:
+            raise Unavailable('too few replicas answer')
+        return found
 
     def mark_deleted(self, account, container, deleted_at):
         def merge(replica):

@@ -22,7 +22,7 @@ class Daemon:
     ``conf`` says whose configuration file has the daemon's section: a kind of storage server,
     then there is one such daemon for each node; or a file of its own, which configures an
     internal client too, then there is one in the cluster. ``factory`` makes, from that section,
-    an object with a ``run_once`` method.
+    an object with a ``run_once`` method; with ``always``, also a ``run_forever`` method that keeps the interval itself.
     """
 
     name: str
@@ -30,6 +30,7 @@ class Daemon:
     factory: str
     interval: int
     several_nodes: bool = False
+    always: bool = False
     options: dict[str, str] = field(default_factory=dict)
 
 
@@ -49,6 +50,7 @@ DAEMONS = (
     Daemon('object-replicator', 'object', 'swift.obj.replicator:ObjectReplicator', 30,
            several_nodes=True, options={'sync_method': 'ssync'}),
     Daemon('swiftqueue-janitor', 'swiftqueue-janitor', 'swiftqueue.janitor_daemon:JanitorDaemon', 30),
+    Daemon('swiftqueue-notifier', 'swiftqueue-notifier', 'swiftqueue.notifier_daemon:NotifierDaemon', 2, always=True),
 )
 
 
@@ -87,7 +89,7 @@ def _run_for_ever(daemon: Daemon, conf_file: Path) -> None:
         eventlet.sleep(interval * random.uniform(0.5, 1.5))
         try:
             instance = instance or _make(daemon, conf_file)
-            instance.run_once()
+            instance.run_forever() if daemon.always else instance.run_once()
         except (Exception, eventlet.Timeout):
             logger.exception('a pass failed; the next one comes')
 

@@ -21,7 +21,8 @@ PURE = {'swiftqueue.' + name for name in (
     'attributes', 'history', 'errors', 'ids', 'limits', 'markers', 'model', 'names', 'receipts')}
 # The janitor and fsck ask storage servers one by one, and so does who reads a claim.
 SPEAK_SWIFT = {'swiftqueue.swift', 'swiftqueue.cache', 'swiftqueue.direct', 'swiftqueue.object_servers',
-               'swiftqueue.rows', 'swiftqueue.fsck', 'swiftqueue.audit_watcher',
+               'swiftqueue.rows', 'swiftqueue.fsck', 'swiftqueue.audit_watcher', 'swiftqueue.container_servers',
+               'swiftqueue.notifier_daemon',
                *(name for name in ENGINE if name.startswith('swiftqueue.janitor'))}
 
 

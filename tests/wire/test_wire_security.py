@@ -20,6 +20,12 @@ EVERYTHING = [
     ('DELETE /v2/queues/jobs/messages/{id}', None), ('DELETE /v2/queues/jobs/messages/{id}?claim_id={claim}', None),
     ('POST /v2/queues/jobs/claims', {}), ('GET /v2/queues/jobs/claims/{claim}', None),
     ('PATCH /v2/queues/jobs/claims/{claim}', {'ttl': 100}), ('DELETE /v2/queues/jobs/claims/{claim}', None),
+    ('GET /v2/queues/jobs/subscriptions', None), ('POST /v2/queues/jobs/subscriptions', {}),
+    ('GET /v2/queues/jobs/subscriptions/{subscription}', None),
+    ('PATCH /v2/queues/jobs/subscriptions/{subscription}', {'ttl': 100}),
+    ('PUT /v2/queues/jobs/subscriptions/{subscription}/confirm', {'confirmed': True}),
+    ('DELETE /v2/queues/jobs/subscriptions/{subscription}', None),
+    ('GET /v2/topics', None), ('PUT /v2/topics/jobs', {}), ('POST /v2/topics/jobs/subscriptions', {}),
     ('GET /v2/health', None),
 ]
 PATCH = {'Content-Type': 'application/openstack-messaging-v2.0-json-patch'}
@@ -32,13 +38,17 @@ def jobs(wire):
     wire.request('PUT /v2/queues/jobs', {'colour': 'red'})
     wire.request('POST /v2/queues/jobs/messages', {'messages': [{'body': 'secret'}, {'body': 'secret'}]})
     claim = wire.request('POST /v2/queues/jobs/claims?limit=1')
-    return {'id': claim.json['messages'][0]['id'], 'claim': claim.headers['Location'].rsplit('/', 1)[1]}
+    subscription = wire.request('POST /v2/queues/jobs/subscriptions', {'subscriber': 'queue://secret'})
+    wire.swift.calls.clear()
+    return {'id': claim.json['messages'][0]['id'], 'claim': claim.headers['Location'].rsplit('/', 1)[1],
+            'subscription': subscription.json['subscription_id']}
 
 
 def state(wire):
     """What another's request could have changed."""
     counts = wire.request('GET /v2/queues/jobs/stats').json['messages']
-    return wire.request('GET /v2/queues/jobs').json, counts['total'], counts['claimed']
+    return (wire.request('GET /v2/queues/jobs').json, counts['total'], counts['claimed'],
+            wire.request('GET /v2/queues/jobs/subscriptions').json)
 
 
 @pytest.mark.parametrize('line, sent', EVERYTHING, ids=[line for line, _ in EVERYTHING])
