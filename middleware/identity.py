@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
-from swiftqueue.errors import Invalid, Unauthorized
+from swiftqueue.errors import Forbidden, Invalid, Unauthorized
 from swiftqueue.limits import Options
 
 MAX_PROJECT = 256  # characters, as in Messaging v2
@@ -66,6 +66,17 @@ def account_of(environ: Environ, project: str, options: Options) -> str:
     if len(account.encode('utf-8')) > _MAX_ACCOUNT:
         raise Invalid('The project id is too long.')
     return account
+
+
+def check_operator(environ: Environ, options: Options) -> None:
+    """Raises Forbidden unless the request is that of who runs the cluster, as Swift's auth filters say.
+
+    Who has the role that they call reseller admin, that is, or the option's; everybody where no credentials are needed.
+    """
+    roles = (environ.get('keystone.identity') or {}).get('roles', [])
+    if not (environ.get('reseller_request') or is_anonymous(environ, options)
+            or options.admin_role and options.admin_role.lower() in (role.lower() for role in roles)):
+        raise Forbidden('This is for operators.')
 
 
 def allow_everything(environ: Environ) -> None:

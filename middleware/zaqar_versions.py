@@ -12,6 +12,7 @@ from typing import Any
 from swiftqueue.attributes import effective
 from swiftqueue.limits import Options
 
+from . import zaqar_flavors as flavors
 from . import zaqar_messages as messages
 from . import zaqar_queues as queues
 from . import zaqar_service as service
@@ -57,6 +58,7 @@ _ROUTES_2: Routes = {
     _SUBSCRIPTION: {'GET': subscriptions.get_subscription, 'PATCH': subscriptions.patch_subscription,
                     'DELETE': subscriptions.delete_subscription},
     f'{_SUBSCRIPTION}/confirm': {'PUT': subscriptions.confirm_subscription},
+    **flavors.ROUTES,
 }
 
 
@@ -145,6 +147,13 @@ _TOPICS: _Relations = {
     f'topic_{name}': (_of_topics(path), *rest)
     for name, (path, *rest) in (_RELATIONS_2 | _SUBSCRIBING).items() if _is_of_topics(path)}
 
+_DEFINING: _Relations = {
+    'pools': ('/pools', 'GET', 'marker limit detailed', 'limit=pool_limit'),
+    'pool': ('/pools/{pool_name}', 'GET PUT PATCH DELETE'),
+    'flavors': ('/flavors', 'GET', 'marker limit detailed', 'limit=flavor_limit'),
+    'flavor': ('/flavors/{flavor_name}', 'GET PUT PATCH DELETE'),
+}
+
 _RELATIONS_1_1: _Relations = {
     **{name: relation for name, relation in _RELATIONS_2.items() if name not in ('queue_share', 'queue_purge')},
     'queues': ('/queues', 'GET', 'marker limit detailed', 'limit=queue_limit'),
@@ -199,7 +208,8 @@ def _set_metadata(attributes: Attributes, options: Options) -> Attributes:
 
 
 VERSIONS = {version.id: version for version in (
-    Version('2', 'CURRENT', '2014-9-24T04:06:47Z', _ROUTES_2, _home('/v2', _RELATIONS_2 | _SUBSCRIBING | _TOPICS),
+    Version('2', 'CURRENT', '2014-9-24T04:06:47Z', _ROUTES_2,
+            _home('/v2', _RELATIONS_2 | _SUBSCRIBING | _TOPICS | _DEFINING),
             needed=frozenset({'body'}), taken=frozenset({'body', 'ttl', 'delay'}),
             shown=frozenset({'id', 'href', 'ttl', 'age', 'body', 'checksum', 'claim_count', 'claim_id'}),
             metadata=_all_metadata),

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from swiftqueue.errors import Invalid
-from swiftqueue.limits import Options, check_integer, check_queue_name
+from swiftqueue.limits import Options, check_definition_name, check_integer, check_queue_name
 
+FLAVOR = '_flavor'  # settled when the queue is created
 SHARDS = '_shards'  # kept in the record by itself, since it only ever grows
 
 _BACKOFFS = ('linear', 'arithmetic', 'geometric', 'exponential')
@@ -60,8 +61,11 @@ def _acl(name: str, value: Any, options: Options) -> None:
         raise Invalid(f'{name} must be a container ACL of at most 1024 printable characters.')
 
 
-def _unknown_flavor(name: str, value: Any, options: Options) -> None:
-    raise Invalid(f'There is no flavor {value!r}.')
+def _flavor(name: str, value: Any, options: Options) -> None:
+    try:
+        check_definition_name(value)
+    except Invalid:
+        raise Invalid(f'There is no flavor {value!r}.') from None
 
 
 def _tags(name: str, value: Any, options: Options) -> None:
@@ -92,7 +96,7 @@ _CHECKS: dict[str, Callable[[str, Any, Options], None]] = {
     '_retry_policy': check_retry_policy,
     '_read_acl': _acl,
     '_write_acl': _acl,
-    '_flavor': _unknown_flavor,
+    FLAVOR: _flavor,
     SHARDS: _integer(1, 'max_shards'),
     '_max_message_size': _integer(1, 'max_message_size'),
     '_default_claim_ttl': _integer(0, 'max_claim_ttl'),

@@ -26,6 +26,9 @@ examples:
       a complete Swift with queues, in one process
   swiftqueue serve --nodes 3 --proxies 2
       three replicas in three zones, each server a process of its own
+  swiftqueue serve --policies
+      with the storage policies "replicated" and "coded" besides the default
+      one, for flavors of queues
   swiftqueue serve --set max_message_ttl=86400 --set default_message_ttl=600
       with other limits
   swiftqueue serve --no-auth
@@ -35,6 +38,7 @@ users, each with its key:
   test:tester testing        owner of the account AUTH_test
   test2:tester2 testing2     owner of the account AUTH_test2
   test:tester3 testing3      no rights of its own in AUTH_test
+  admin:admin admin          operator: may define flavors and pools
 """
 
 
@@ -111,6 +115,8 @@ def _describe_serve(commands: argparse._SubParsersAction) -> None:
                         help='copies of everything (default: one for each node, up to 3)')
     parser.add_argument('--proxies', type=int, default=1, metavar='P',
                         help='proxy servers (default: %(default)s)')
+    parser.add_argument('--policies', action='store_true',
+                        help='with two more storage policies, a replicated and an erasure-coded one; DIR keeps them')
     parser.add_argument('--no-auth', action='store_false', dest='auth',
                         help='for development: trust whoever connects, on loopback only')
     parser.add_argument('--set', action='append', default=[], dest='options', metavar='NAME=VALUE',
@@ -126,7 +132,7 @@ def _serve(arguments: argparse.Namespace) -> int:
     spec = Spec(
         data=arguments.data, nodes=1 if arguments.nodes is None else arguments.nodes,
         replicas=arguments.replicas, proxies=arguments.proxies, auth=arguments.auth,
-        host=arguments.host, port=arguments.port, verbose=arguments.verbose,
+        host=arguments.host, port=arguments.port, verbose=arguments.verbose, policies=arguments.policies,
         options=dict(_option(text) for text in arguments.options))
     spec.check()
     return _serve_in_this_process(spec) if spec.one_process else _serve_in_processes(spec)

@@ -60,7 +60,7 @@ def _move(queue: Queue, record: Record, message_id: str, envelope: Envelope) -> 
     try:
         target.record()
     except QueueNotFound:
-        target.ensure({})
+        target.ensure({}, replace(queue.placed(record).placement, limits={}))  # where its letters were, too
 
     # However many shards the target has when somebody tries again: it has to be the same object then.
     moved_id = in_shard(message_id, 0)

@@ -41,6 +41,10 @@ class SubscriptionExists(QueueError):
     """Another subscription of the queue has this subscriber, and it is confirmed."""
 
 
+class DefinitionNotFound(NotFound):
+    """The operator has defined no such pool or flavor."""
+
+
 class AttributeNotFound(NotFound):
     """The queue has no attribute of that name."""
 
@@ -59,6 +63,14 @@ class MoveTaskRunning(QueueError):
 
 class NoDeadLetterQueue(QueueError):
     """No queue sends its dead letters here, so they cannot be moved back from here."""
+
+
+class PoolInUse(QueueError):
+    """A flavor has the pool, so it cannot go."""
+
+
+class PolicyTaken(QueueError):
+    """Another pool has the storage policy already."""
 
 
 class MessageClaimed(QueueError):

@@ -7,7 +7,7 @@ The table in :class:`Options` is the only place that knows an option's name, typ
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from swiftqueue.errors import Invalid, TooLarge
@@ -116,6 +116,7 @@ class Options:
     enable_checksum: bool = _option(False, _boolean)
     client_id_uuid_safe: str = _option('strict', _one_of('strict', 'off'))
     reseller_prefix: str = _option('AUTH', str)
+    admin_role: str = _option('', str)
     allow_anonymous: bool = _option(False, _boolean)
 
     @classmethod
@@ -135,6 +136,15 @@ class Options:
         options._check_order()
         return options
 
+    def within(self, limits: dict[str, int]) -> Options:
+        """These options where a flavor narrows some: see :data:`FLAVOR_LIMITS`."""
+        if not limits:
+            return self
+        narrow = replace(self, **{name: min(getattr(self, name), value) for name, value in limits.items()})
+        return replace(narrow, default_message_ttl=min(self.default_message_ttl, narrow.max_message_ttl),
+                       default_message_delay=min(self.default_message_delay, narrow.max_message_delay),
+                       default_shards=min(self.default_shards, narrow.max_shards))
+
     def _check_order(self) -> None:
         for low, high in (('min_message_ttl', 'default_message_ttl'),
                           ('default_message_ttl', 'max_message_ttl'),
@@ -149,10 +159,27 @@ class Options:
                 raise OptionError(f'swiftqueue: option {low!r} is greater than {high!r}')
 
 
+# What a flavor may limit, each an option, and the least it may be: a number, or the option that has it.
+FLAVOR_LIMITS: dict[str, str | int] = {
+    'max_messages_post_size': 1024,
+    'max_message_size': 1024,
+    'max_message_ttl': 'min_message_ttl',
+    'max_message_delay': 0,
+    'max_shards': 1,
+}
+
+
 def check_queue_name(name: str) -> str:
     """The name itself. Raises :class:`Invalid` unless it is 1 to 80 of letters, digits, ``_``, ``-``, ``.``."""
     if not isinstance(name, str) or not _QUEUE.fullmatch(name) or name in ('.', '..'):
         raise Invalid('Queue names are 1 to 80 letters, digits, underscores, dashes and dots.')
+    return name
+
+
+def check_definition_name(name: str) -> str:
+    """The name itself. Raises :class:`Invalid` unless it is 1 to 64 of what queue names may have."""
+    if not isinstance(name, str) or not _QUEUE.fullmatch(name) or len(name) > 64 or name in ('.', '..'):
+        raise Invalid('Names of pools and flavors are 1 to 64 letters, digits, underscores, dashes and dots.')
     return name
 
 

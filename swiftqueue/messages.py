@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from hashlib import md5
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from swiftqueue import ids
 from swiftqueue.attributes import max_message_size
@@ -66,7 +66,7 @@ class Messages:
         self.queue.allow('write')
         record = self.queue.record()
         attributes = record.attributes
-        options = self.engine.options
+        options = self.queue.options(record)
         if not 1 <= len(messages) <= MAX_BATCH:
             raise Invalid(f'A post takes 1 to {MAX_BATCH} messages.')
         if len(client_id) > MAX_CLIENT_ID:
@@ -75,7 +75,7 @@ class Messages:
                    attributes.get('_max_messages_post_size') or options.max_messages_post_size)
         # In turn from a shard by chance, so that no rhythm of two queues or posters fills some shards more than others.
         first = self.engine.random_bits(32) if record.shards > 1 else 0
-        batch = [(*self._new(message, attributes, client_id, (first + number) % record.shards), message.size)
+        batch = [(*self._new(message, record, client_id, (first + number) % record.shards), message.size)
                  for number, message in enumerate(messages)]
         posted = self.swift.at_most(lambda new: self._post(record, *new), batch)
         if record.subscribed_at:
@@ -93,9 +93,8 @@ class Messages:
             return [one if one.error else Posted(one.id, error) for one in posted]
         return posted
 
-    def _new(self, message: NewMessage, attributes: dict[str, Any], client_id: str, shard: int,
-             ) -> tuple[str, Envelope]:
-        options = self.engine.options
+    def _new(self, message: NewMessage, record: Record, client_id: str, shard: int) -> tuple[str, Envelope]:
+        attributes, options = record.attributes, self.queue.options(record)
         ttl = attributes.get('_default_message_ttl') or options.default_message_ttl
         if message.ttl is not None:
             ttl = check_integer('ttl', message.ttl, options.min_message_ttl, options.max_message_ttl)
@@ -114,7 +113,7 @@ class Messages:
             message_id = record.fit(message_id)  # the queue may be another one by now
             self.store(record, message_id, envelope, envelope.created_at)
         try:
-            check_size('The message', size, max_message_size(record.attributes, self.engine.options))
+            check_size('The message', size, max_message_size(record.attributes, self.queue.options(record)))
             self.queue.with_generation(store, record=record)
         except QueueError as error:
             return Posted(message_id, error)

@@ -37,9 +37,10 @@ def begin(queue: Queue, record: Record, entry: Entry, destination: str) -> bool:
     Unavailable; then somebody has to try again.
     """
     if not is_moving(entry):
-        engine, there = queue.engine, queue.account.queue(destination).record()
+        engine, target = queue.engine, queue.account.queue(destination)
+        there = target.record()
         move = Move(destination, engine.ids.new(shard=engine.random_bits(32) % there.shards),
-                    there.attributes.get('_default_message_ttl') or engine.options.default_message_ttl)
+                    there.attributes.get('_default_message_ttl') or target.options(there).default_message_ttl)
         if queue.claims.win_to_move(record, entry, move):
             return _carry_out(queue, record, entry)
     return _carry_on(queue, record, entry)

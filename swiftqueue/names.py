@@ -18,6 +18,9 @@ Two kinds of queues are not among a tenant's queues, and have a NAME that no que
 ``webhook:ID`` of what is yet to be sent for a subscription. Their records are in ``\0topic\0NAME`` and
 ``\0webhook\0ID``. BORN tells a queue from an earlier one of its name.
 
+What operators define for all accounts is in an account that no client can reach, ``.swiftqueue``: an object for each
+pool in the container ``pools``, and for each flavor in ``flavors``.
+
 A *row* is what a container listing shows of an object. Its etag carries, after the real one, what a reader would
 otherwise have to GET: ``<md5>; mq=<base64url of JSON>``.
 
@@ -59,16 +62,21 @@ NUL = '\x00'
 TOPIC = 'topic:'
 WEBHOOK = 'webhook:'
 
+POOLS = 'pools'
+FLAVORS = 'flavors'
+
 GENERATION = 'X-Container-Sysmeta-Swiftqueue-Generation'
 WRITTEN = 'X-Container-Sysmeta-Swiftqueue-Written'
 ATTRIBUTES = 'X-Container-Sysmeta-Swiftqueue-Attributes-'
 SHARDS = 'X-Container-Sysmeta-Swiftqueue-Shards-'
+PLACEMENT = 'X-Container-Sysmeta-Swiftqueue-Placement'
 ENDED = 'X-Container-Sysmeta-Swiftqueue-Ended'
 MOVING = 'X-Container-Sysmeta-Swiftqueue-Moving'
 SUBSCRIBED = 'X-Container-Sysmeta-Swiftqueue-Subscribed'
 CLAIM = 'X-Object-Sysmeta-Swiftqueue-Claim'
-# Two ways to say what an object's row shows. The first may be large, but is lost where an erasure-coded policy or
-# encryption says something itself. The second is stored with the object, so it must be small, and wins always.
+# Two ways to say what an object's row shows. The first may be large, but is lost where encryption says something
+# itself, and has to come behind the body where an erasure-coded policy does. The second is stored with the object, so
+# it must be small, and wins always.
 ROW = 'X-Backend-Container-Update-Override-Etag'
 KEPT_ROW = 'X-Object-Sysmeta-Container-Update-Override-Etag'
 
@@ -354,7 +362,63 @@ def parse_task(content: bytes) -> TaskState:
     return TaskState(**{each.name: value[each.name] for each in fields(TaskState)})
 
 
+# -- pools and flavors -----------------------------------------------------------------------------
+
+@dataclass(frozen=True)
+class Pool:
+    """A storage policy, by name, that queues may be put in, and its share where a flavor has several pools."""
+
+    policy: str
+    weight: int
+    options: dict[str, Any] = field(default_factory=dict)  # kept for who defined it
+
+    def content(self) -> bytes:
+        return to_json(vars(self))
+
+
+@dataclass(frozen=True)
+class Flavor:
+    """What a queue of this flavor is made like: in one of these pools, with these limits.
+
+    ``claims_pool`` is for the claims if they are to be elsewhere. ``limits`` are options, by name, that are narrower
+    for these queues.
+    """
+
+    pools: list[str]
+    claims_pool: str | None = None
+    shards: int | None = None
+    limits: dict[str, int] = field(default_factory=dict)
+
+    def content(self) -> bytes:
+        return to_json(vars(self))
+
+
+def parse_definition(kind: type, content: bytes) -> Any:
+    """The pool or flavor; keys that a later version adds are passed over."""
+    known = {each.name for each in fields(kind)}
+    return kind(**{key: value for key, value in json.loads(content).items() if key in known})
+
+
 # -- the queue's record ----------------------------------------------------------------------------
+
+@dataclass(frozen=True)
+class Placement:
+    """What a queue's flavor said when the queue was made.
+
+    In which storage policies, by index, new containers are put; None is the cluster's default. And its limits.
+    """
+
+    messages: int | None = None
+    claims: int | None = None
+    limits: dict[str, int] = field(default_factory=dict)
+
+    def policy(self, container: str) -> int | None:
+        """That of a messages or claims container."""
+        return self.messages if container.startswith(_join('messages', '')) else self.claims
+
+    def headers(self) -> dict[str, str]:
+        return {PLACEMENT: '' if self == Placement() else to_json(vars(self)).decode('ascii')}
+
 
 @dataclass(frozen=True)
 class Record:
@@ -381,6 +445,7 @@ class Record:
     created_at: float = 0
     moving: str = ''
     subscribed_at: float = 0
+    placement: Placement = Placement()
 
     @property
     def born(self) -> str:
@@ -402,7 +467,8 @@ class Record:
 
     def headers(self) -> dict[str, str]:
         """The sysmeta headers that store the record. Raises TooLarge if the attributes do not fit."""
-        return self.generation_headers() | self.attribute_headers() | self.shard_headers()
+        return (self.generation_headers() | self.attribute_headers() | self.shard_headers()
+                | self.placement.headers())
 
     def shard_headers(self, before: int = 1) -> dict[str, str]:
         """Those for more shards than ``before``. The number before may go, since a larger one comes with that."""
@@ -443,7 +509,8 @@ def parse_record(headers: dict[str, str]) -> Record | None:
                   shards=max((number for number in range(1, ids.SHARDS + 1)
                               if headers.get(f'{SHARDS}{number}'.lower())), default=1),
                   created_at=value.get('created_at', 0), moving=headers.get(MOVING.lower(), ''),
-                  subscribed_at=float(headers.get(SUBSCRIBED.lower()) or 0))
+                  subscribed_at=float(headers.get(SUBSCRIBED.lower()) or 0),
+                  placement=Placement(**json.loads(headers.get(PLACEMENT.lower()) or '{}')))
 
 
 # -- subscriptions and what is posted for them -----------------------------------------------------

@@ -16,9 +16,9 @@ from http.client import HTTPException, HTTPResponse
 from eventlet import Timeout
 from swift.common.bufferedhttp import BufferedHTTPConnection
 from swift.common.ring import Ring
-from swift.common.storage_policy import POLICIES, REPL_POLICY
 from swift.common.utils import Timestamp, quorum_size, quote
 
+from swiftqueue import policies
 from swiftqueue.direct import Node
 
 ANSWER_SECONDS = 1  # that a server may take before it is Swift's turn
@@ -53,7 +53,7 @@ class Servers:
         return answers
 
     def ask_each(self, ring: Ring, method: str, account: str, container: str, name: str, headers: Mapping[str, str],
-                 ) -> tuple[list[HTTPResponse], int]:
+                 *, coded: bool = False) -> tuple[list[HTTPResponse], int]:
         """What the primaries of the object answer, and how many there are.
 
         Those that fail, or did a while ago, are waited for only as long as fewer than a quorum have answered.
@@ -65,7 +65,7 @@ class Servers:
                     answer := self._ask(node, method, path, headers, self._answer_seconds)):
                 answers[number] = answer
         for number, node in enumerate(nodes):
-            if len(answers) >= quorum_size(len(nodes)):
+            if len(answers) >= _quorum(len(nodes), coded):
                 break
             if number not in answers and (answer := self._ask(node, method, path, headers, PATIENCE_SECONDS)):
                 answers[number] = answer
@@ -125,6 +125,11 @@ class Servers:
                 connection.close()
 
 
+def _quorum(primaries: int, coded: bool) -> int:
+    """As many as Swift wants of a write; of fragments more than half, since it takes a delete for done with half."""
+    return primaries // 2 + 1 if coded else quorum_size(primaries)
+
+
 def _primaries(ring: Ring, account: str, container: str, name: str) -> tuple[list[Node], str]:
     """The nodes, and the path of the object on each device."""
     partition, nodes = ring.get_nodes(account, container, name)
@@ -147,6 +152,11 @@ class Replica:
         """The instant of the PUT or DELETE; zero where the replica knows of neither."""
         return Timestamp(self.headers.get('x-backend-data-timestamp') or self.headers.get('x-backend-timestamp', 0))
 
+    @property
+    def etag(self) -> str | None:
+        """That of the whole object, also where the replica is a fragment."""
+        return self.headers.get('x-object-sysmeta-ec-etag') or self.headers.get('etag')
+
 
 @dataclass(frozen=True)
 class Replicas:
@@ -154,11 +164,12 @@ class Replicas:
 
     found: tuple[Replica, ...]
     primaries: int
+    coded: bool = False  # each has a fragment of the object
 
     @property
     def is_quorum(self) -> bool:
         """Whether one of them, at least, heard of every write and delete that was acknowledged by primaries."""
-        return len(self.found) >= quorum_size(self.primaries)
+        return len(self.found) >= _quorum(self.primaries, self.coded)
 
     @property
     def newest(self) -> Replica:
@@ -171,7 +182,7 @@ class Replicas:
         if len(self.found) < self.primaries or any(replica.status != 200 for replica in self.found):
             return None
         newest = self.newest
-        same = {replica.headers.get('etag') for replica in self.found if replica.written_at == newest.written_at}
+        same = {replica.etag for replica in self.found if replica.written_at == newest.written_at}
         return newest.headers if len(same) == 1 else None
 
 
@@ -185,14 +196,13 @@ class Primaries:
         self._object_ring = object_ring
         self._servers = Servers(ANSWER_SECONDS, SHUN_SECONDS)
 
-    def __call__(self, policy: int, account: str, container: str, name: str, trans_id: str) -> Replicas | None:
-        """None if the object is erasure-coded, so that no replica has it whole."""
-        if POLICIES.get_by_index(policy).policy_type != REPL_POLICY:
-            return None
+    def __call__(self, policy: int, account: str, container: str, name: str, trans_id: str) -> Replicas:
+        coded = policies.is_coded(policy)
         answers, primaries = self._servers.ask_each(
             self._object_ring(policy), 'HEAD', account, container, name, {
                 'X-Backend-Storage-Policy-Index': str(policy), 'X-Backend-Allow-Reserved-Names': 'true',
-                'X-Timestamp': Timestamp.now().internal, 'X-Trans-Id': trans_id, 'User-Agent': 'swiftqueue'})
+                'X-Timestamp': Timestamp.now().internal, 'X-Trans-Id': trans_id, 'User-Agent': 'swiftqueue'},
+            coded=coded)
         return Replicas(tuple(
             Replica(answer.status, {key.lower(): value for key, value in answer.getheaders()})
-            for answer in answers if answer.status in (200, 404)), primaries)
+            for answer in answers if answer.status in (200, 404)), primaries, coded)

@@ -21,9 +21,11 @@ import eventlet
 from eventlet.semaphore import Semaphore
 
 from swiftqueue import attributes as queue_attributes
-from swiftqueue.attributes import SHARDS
+from swiftqueue import policies
+from swiftqueue.attributes import FLAVOR, SHARDS
 from swiftqueue.claims import Claims
 from swiftqueue.errors import Forbidden, Invalid, QueueError, QueueNotFound, Unavailable
+from swiftqueue.flavors import Definition, Flavors
 from swiftqueue.head import KNOWN_SECONDS, Head, Source
 from swiftqueue.ids import Ids
 from swiftqueue.limits import Options, check_integer, check_queue_name, check_size
@@ -34,6 +36,7 @@ from swiftqueue.names import (
     ENDED,
     TOPIC,
     WEBHOOK,
+    Placement,
     Record,
     messages_container,
     parse_container,
@@ -90,6 +93,7 @@ class Engine:
         self.heads: OrderedDict[tuple[str, str, str], Head] = OrderedDict()
         self.movers: set[tuple[str, str]] = set()  # queues whose messages this process moves
         self.moves_looked_at: dict[tuple[str, str], float] = {}  # when this process looked at others' work
+        self.definitions: dict[tuple[str, str], tuple[Definition, float]] = {}  # see flavors.Definitions.recent
         self._infos: dict[str, Any] = {}
         self._infos_since = -math.inf  # on the monotonic clock
 
@@ -307,7 +311,7 @@ class Queue:
         missing = [container for container in containers if container not in listed]
         if not missing or len(missing) == len(containers):
             raise GenerationGone(record.generation)
-        self.swift.at_most(self.swift.put_container, missing)
+        self._put_containers(record, missing)
 
     def _containers(self, prefix: str) -> list[str]:
         """Those that the account lists. Raises Unavailable."""
@@ -328,15 +332,24 @@ class Queue:
         self.allow(OWNER)
         return self.ensure(attributes or {})
 
-    def ensure(self, attributes: dict[str, Any]) -> bool:
-        """:meth:`create` for the engine's own need of a queue, such as a dead-letter queue."""
-        self._check(attributes)
+    def ensure(self, attributes: dict[str, Any], placement: Placement | None = None) -> bool:
+        """:meth:`create` for the engine's own need of a queue, such as a dead-letter queue.
+
+        It is put where ``placement`` says, unless a flavor says where.
+        """
+        options, shards = self.engine.options, None
+        self._check(attributes, options)
+        if name := attributes.get(FLAVOR):
+            flavor, placement = Flavors(self.engine, self.swift).place(name)
+            options, shards = options.within(flavor.limits), flavor.shards
+            self._check(attributes, options)
         if self.read_record():
             return False
         now = max(self.engine.clock(), self._deleted_at + TICK)
         attributes = dict(attributes)
-        shards = attributes.pop(SHARDS, None) or self.engine.options.default_shards
-        record = Record(self._new_generation(), 0, now, attributes, shards)
+        shards = attributes.pop(SHARDS, None) or shards or options.default_shards
+        record = Record(self._new_generation(), 0, now, attributes, shards,
+                        placement=placement or Placement())
         headers = record.headers()  # may be too large: then nothing is stored
         self._begin(record)
         new = self.swift.put_container(queue_container(self.name), headers, now)
@@ -373,13 +386,16 @@ class Queue:
         reserved = queue_attributes.defaults(self.engine.options)
         attributes = {name: value for name, value in change(record.attributes | {SHARDS: record.shards}).items()
                       if value is not None or name not in reserved}
+        if attributes.get(FLAVOR) != record.attributes.get(FLAVOR):
+            raise Invalid('The flavor of a queue is settled when it is created.')
         shards = self._check_growth(record, attributes.pop(SHARDS, None))
-        self._check(attributes)
+        self._check(attributes, self.options(record))
         changed = replace(record, attributes=attributes, shards=shards, written_at=self._after(record))
         headers = changed.attribute_headers()
         if shards > record.shards:
+            changed = self.placed(changed)
             self._begin(changed, record.shards)
-            headers |= changed.shard_headers(record.shards)
+            headers |= changed.shard_headers(record.shards) | changed.placement.headers()
         self.write_headers(headers, changed.written_at)
         return self.shown(changed)
 
@@ -387,7 +403,7 @@ class Queue:
         """How many shards the queue is to have; as many as now for None. Raises Invalid."""
         if shards is None:
             return record.shards
-        check_integer(SHARDS, shards, 1, max(record.shards, self.engine.options.max_shards))
+        check_integer(SHARDS, shards, 1, max(record.shards, self.options(record).max_shards))
         if shards < record.shards:
             raise Invalid(f'The queue has {record.shards} shards already, and can only get more.')
         return shards
@@ -403,10 +419,11 @@ class Queue:
         record = self.read_record()
         if record is None:
             raise QueueNotFound(f'There is no queue {self.name}.')
-        fresh = replace(record, generation=self._new_generation(), purged_at=self.engine.clock(),
-                        written_at=self._after(record), created_at=record.created_at or record.begun_at)
+        fresh = self.placed(replace(
+            record, generation=self._new_generation(), purged_at=self.engine.clock(),
+            written_at=self._after(record), created_at=record.created_at or record.begun_at))
         self._begin(fresh)
-        self.write_headers(fresh.generation_headers(), fresh.written_at)
+        self.write_headers(fresh.generation_headers() | fresh.placement.headers(), fresh.written_at)
         self.ring()
 
     def delete(self) -> None:
@@ -449,6 +466,24 @@ class Queue:
         """The containers of the record's generation."""
         return Shards(self.swift, self.name, record.generation, record.shards)
 
+    def placed(self, record: Record) -> Record:
+        """The record with a placement for new containers: its own, while the policies in it take any.
+
+        Else what its flavor says today. Raises Invalid if that says nothing, Unavailable.
+        """
+        place = record.placement
+        if all(each is None or policies.name_of(each) is not None for each in (place.messages, place.claims)):
+            return record
+        name = record.attributes.get(FLAVOR)
+        if not name:
+            raise Invalid('The storage policy of this queue is deprecated, and the queue has no flavor to say another.')
+        _, today = Flavors(self.engine, self.swift).place(name)
+        return replace(record, placement=replace(today, limits=place.limits))
+
+    def options(self, record: Record) -> Options:
+        """The operator's choices for this queue."""
+        return self.engine.options.within(record.placement.limits)
+
     def ring(self) -> None:
         """Tell whoever looks for messages of this queue, or waits for them, to look again."""
         cached = self.engine.records.get(self.key)
@@ -468,7 +503,11 @@ class Queue:
 
     def _begin(self, record: Record, first: int = 0) -> None:
         """The generation's containers, from that shard on, before the record says that they exist."""
-        self.swift.at_most(self.swift.put_container, self.shards(record).containers(first))
+        self._put_containers(record, self.shards(record).containers(first))
+
+    def _put_containers(self, record: Record, containers: list[str]) -> None:
+        self.swift.at_most(lambda container: self.swift.put_container(
+            container, policy=record.placement.policy(container)), containers)
 
     def _after(self, record: Record) -> float:
         """An instant that Swift takes for later than the record, also if a faster clock wrote it."""
@@ -492,10 +531,9 @@ class Queue:
             raise QueueNotFound(f'There is no queue {self.name}.')
         self._changed()
 
-    def _check(self, attributes: dict[str, Any]) -> None:
+    def _check(self, attributes: dict[str, Any], options: Options) -> None:
         if not isinstance(attributes, dict):
             raise Invalid('Queue metadata must be an object.')
-        options = self.engine.options
         check_size('Queue metadata', len(to_json(attributes)), options.max_queue_metadata)
         queue_attributes.check(attributes, self.name, options, encrypted=self.engine.encrypted)
         for right in ('read', 'write'):
@@ -503,7 +541,7 @@ class Queue:
 
     def shown(self, record: Record) -> dict[str, Any]:
         """The attributes as the caller may see them: only who may change a queue sees who else may use it."""
-        shown = queue_attributes.effective(record.attributes, self.engine.options, record.shards)
+        shown = queue_attributes.effective(record.attributes, self.options(record), record.shards)
         try:
             self.swift.authorize('PUT', self.name)
         except Forbidden:

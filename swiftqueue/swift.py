@@ -24,8 +24,10 @@ from swift.common.utils import Timestamp
 from swift.common.wsgi import make_pre_authed_env
 from swift.proxy.controllers.base import get_container_info
 
+from swiftqueue import policies
 from swiftqueue.cache import Cache
 from swiftqueue.errors import Forbidden, Invalid, QueueError, QuotaExceeded, Unauthorized, Unavailable
+from swiftqueue.names import ROW
 from swiftqueue.object_servers import Replicas
 
 TICK = 0.00001  # the resolution of Swift's timestamps, in seconds
@@ -105,8 +107,12 @@ class Swift:
 
     def request(self, method: str, container: str = '', name: str = '', *,
                 headers: dict[str, str] | None = None, body: bytes = b'',
-                params: dict[str, Any] | None = None, timestamp: float | None = None) -> Response:
-        """Swift's answer, whatever its status; a failure below becomes a 503."""
+                params: dict[str, Any] | None = None, timestamp: float | None = None,
+                footers: dict[str, str] | None = None) -> Response:
+        """Swift's answer, whatever its status; a failure below becomes a 503.
+
+        ``footers`` are headers that go to the object servers behind the body, with those that Swift adds there.
+        """
         path = '/'.join(part for part in ('/v1', self.account, container, name) if part)
         environ = make_pre_authed_env(
             self._base, method, str_to_wsgi(path), agent='swiftqueue',
@@ -121,6 +127,8 @@ class Swift:
             environ['HTTP_X_TIMESTAMP'] = f'{timestamp:016.5f}'
         for key, value in (headers or {}).items():
             environ['HTTP_' + key.upper().replace('-', '_')] = str(value)
+        if footers:
+            environ['swift.callback.update_footers'] = lambda others: others.update(footers)
         answer: list[Any] = []
 
         def start_response(status, response_headers, exc_info=None):
@@ -161,8 +169,13 @@ class Swift:
         return response
 
     def put_container(self, container: str, headers: dict[str, str] | None = None,
-                      timestamp: float | None = None) -> bool:
-        """Whether the container is new. Raises Unavailable, QuotaExceeded."""
+                      timestamp: float | None = None, *, policy: int | None = None) -> bool:
+        """Whether the container is new; ``policy`` is the index of its storage policy.
+
+        Raises Unavailable, also if there is no such policy or it takes no new containers; QuotaExceeded.
+        """
+        if policy is not None:
+            headers = {**(headers or {}), 'X-Storage-Policy': _policy_name(policy)}
         response = self._retried('PUT', container, headers=headers, timestamp=timestamp)
         _expect(response, 201, 202)
         return response.status == 201
@@ -237,15 +250,17 @@ class Swift:
 
     def _replicas(self, container: str, name: str) -> Replicas | None:
         """What the object's primaries say; None where this process cannot ask them."""
-        if not self.primaries:
+        policy = self._policy(container) if self.primaries else None
+        if policy is None:
             return None
+        return self.primaries(policy, self.account, container, name, self._base.get('swift.trans_id', ''))
+
+    def _policy(self, container: str) -> int | None:
+        """The index of the container's storage policy, None if Swift cannot tell; as a rule it has it at hand."""
         environ = self._base | {'PATH_INFO': str_to_wsgi(f'/v1/{self.account}/{container}'), 'SCRIPT_NAME': '',
                                 'REQUEST_METHOD': 'HEAD', 'HTTP_X_BACKEND_ALLOW_RESERVED_NAMES': 'true'}
         info = get_container_info(environ, self.app, swift_source='MQ')
-        if not is_success(info['status']):
-            return None
-        return self.primaries(int(info['storage_policy']), self.account, container, name,
-                              self._base.get('swift.trans_id', ''))
+        return int(info['storage_policy']) if is_success(info['status']) else None
 
     def _newest(self, method: str, container: str, name: str, replicas: Replicas | None) -> Response | None:
         """Swift's answer, which takes in handoffs, unless a primary knows of something newer."""
@@ -285,9 +300,10 @@ class Swift:
         False if there is a newer tombstone, or something that ``mine`` (default: anything) does
         not own, so that nothing was stored. Raises GenerationGone, QuotaExceeded, Unavailable.
         """
+        headers, footers = self._split(container, headers)
         for _ in range(_TRIES):
             response = self._retried('PUT', container, name, headers=headers, body=content,
-                                     timestamp=timestamp)
+                                     timestamp=timestamp, footers=footers)
             if response.status == 404:
                 raise GenerationGone(container)
             if response.status != 202:
@@ -303,6 +319,14 @@ class Swift:
                 return False
             timestamp = max(timestamp, there.timestamp) + TICK
         raise Unavailable('Swift keeps answering that the object was not stored.')
+
+    def _split(self, container: str, headers: dict[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+        """Headers and footers. What the row of an erasure-coded object shows, Swift says itself behind the body."""
+        if ROW in headers and policies.any_coded():
+            policy = self._policy(container)
+            if policy is not None and policies.is_coded(policy):
+                return {name: value for name, value in headers.items() if name != ROW}, {ROW: headers[ROW]}
+        return headers, {}
 
     def extend(self, container: str, name: str, delete_at: int) -> bool:
         """Move the object's expiry; False if the object is gone. Raises Unavailable."""
@@ -416,6 +440,13 @@ def chain(app: Any) -> Iterator[Any]:
 def encrypts(app: Callable) -> bool:
     """Whether objects that are stored through ``app`` are encrypted on their way."""
     return any(isinstance(each, Encrypter) and not each.disable_encryption for each in chain(app))
+
+
+def _policy_name(index: int) -> str:
+    name = policies.name_of(index)
+    if name is None:
+        raise Unavailable(f'The storage policy with the index {index} takes no new containers.')
+    return name
 
 
 def _expect(response: Response, *statuses: int) -> None:

@@ -24,6 +24,7 @@ PIPELINE = ('catch_errors gatekeeper healthcheck proxy-logging cache listing_for
             'proxy-logging proxy-server')
 
 USERS = {  # account and user: key and groups
+    'admin_admin': 'admin .admin .reseller_admin',
     'test_tester': 'testing .admin',
     'test2_tester2': 'testing2 .admin',
     'test_tester3': 'testing3',

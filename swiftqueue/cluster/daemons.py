@@ -23,6 +23,7 @@ class Daemon:
     then there is one such daemon for each node; or a file of its own, which configures an
     internal client too, then there is one in the cluster. ``factory`` makes, from that section,
     an object with a ``run_once`` method; with ``always``, also a ``run_forever`` method that keeps the interval itself.
+    ``policies``: only where there is more than one of them.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Daemon:
     interval: int
     several_nodes: bool = False
     always: bool = False
+    policies: bool = False
     options: dict[str, str] = field(default_factory=dict)
 
 
@@ -49,6 +51,8 @@ DAEMONS = (
     # ssync goes through the object servers and needs no rsync.
     Daemon('object-replicator', 'object', 'swift.obj.replicator:ObjectReplicator', 30,
            several_nodes=True, options={'sync_method': 'ssync'}),
+    Daemon('object-reconstructor', 'object', 'swift.obj.reconstructor:ObjectReconstructor', 30,
+           several_nodes=True, policies=True),
     Daemon('swiftqueue-janitor', 'swiftqueue-janitor', 'swiftqueue.janitor_daemon:JanitorDaemon', 30),
     Daemon('swiftqueue-notifier', 'swiftqueue-notifier', 'swiftqueue.notifier_daemon:NotifierDaemon', 2, always=True),
 )
@@ -70,9 +74,9 @@ def run_once(etc: Path, names: Sequence[str] = ()) -> None:
 
 
 def _places(etc: Path) -> Iterator[tuple[Daemon, Path]]:
-    several_nodes = (etc / 'object-2.conf').exists()
+    several_nodes, policies = (etc / 'object-2.conf').exists(), (etc / 'object-2.ring.gz').exists()
     for daemon in DAEMONS:
-        if several_nodes or not daemon.several_nodes:
+        if (several_nodes or not daemon.several_nodes) and (policies or not daemon.policies):
             for conf in sorted([*etc.glob(f'{daemon.conf}-[0-9]*.conf'),
                                 *etc.glob(f'{daemon.conf}.conf')]):
                 yield daemon, conf

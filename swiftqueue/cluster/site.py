@@ -7,7 +7,7 @@ The names in the data directory are all that the processes of a cluster need to 
     etc/            swift.conf (written once), rings, a configuration file for each server
     log/            a log for each process
     recon/          what Swift's daemons say about their passes
-    node1/d1, ...   the disks, one for each node
+    node1/d1, ...   the disks, one for each node; with storage policies, node1/d1-2, ... too
     metadata/       object metadata, where the file system has no extended attributes
 """
 
@@ -31,6 +31,20 @@ from swiftqueue.cluster import config
 from swiftqueue.cluster.xattrs import Sidecars
 
 LOOPBACK = '127.0.0.1'
+FRAGMENTS = 4  # of an object in the policy "coded": any two of them are enough to read it, and three to write it
+
+# What ``policies`` adds to swift.conf: one of each kind, beside the default that all else is in.
+_POLICIES = '''
+[storage-policy:1]
+name = replicated
+
+[storage-policy:2]
+name = coded
+policy_type = erasure_coding
+ec_type = liberasurecode_rs_vand
+ec_num_data_fragments = 2
+ec_num_parity_fragments = 2
+'''
 _OPTION = re.compile(r'[a-z][a-z0-9_]*')
 
 
@@ -46,7 +60,8 @@ class Spec:
     ``options`` are options of the queue filter. ``settings`` go over the generated configuration
     files, by kind of server: ``{'object': {'app:object-server': {'slow': '2'}}}``. Without
     ``xattrs``, object metadata is kept in files of its own even where there are extended
-    attributes. ``part_power``, of the rings, counts for a new data directory only.
+    attributes. ``part_power``, of the rings, counts for a new data directory only. ``policies``:
+    two storage policies besides the default one, which a data directory then keeps for ever.
     """
 
     data: Path
@@ -62,6 +77,7 @@ class Spec:
     verbose: bool = False
     xattrs: bool = True
     part_power: int = 8
+    policies: bool = False
 
     def __post_init__(self) -> None:
         if self.replicas is None:
@@ -168,8 +184,17 @@ class Site:
     def log(self, name: str) -> Path:
         return self.data / 'log' / f'{name}.log'
 
-    def device(self, node: int) -> Path:
-        return self.data / f'node{node}' / f'd{node}'
+    def device(self, node: int, disk: int = 1) -> Path:
+        return self.data / f'node{node}' / (f'd{node}' if disk == 1 else f'd{node}-{disk}')
+
+    @property
+    def has_policies(self) -> bool:
+        return '[storage-policy:1]' in (self.etc / 'swift.conf').read_text()
+
+    @property
+    def disks_for_fragments(self) -> int:
+        """How many each node needs, for no two fragments of an object to be on one."""
+        return -(-FRAGMENTS // self.spec.nodes)
 
     def _lay_out(self) -> None:
         layout_file = self.data / 'layout.json'
@@ -187,11 +212,17 @@ class Site:
             layout = Layout(self.spec.nodes, self.spec.replicas,
                             self.spec.xattrs and has_xattrs(self.data))
             layout_file.write_text(json.dumps(asdict(layout)))
-        devices = [self.device(number) for number in range(1, self.spec.nodes + 1)]
-        for folder in [self.etc, self.data / 'log', self.data / 'recon', *devices]:
+        for folder in [self.etc, self.data / 'log', self.data / 'recon']:
             folder.mkdir(parents=True, exist_ok=True)
         if not (self.etc / 'swift.conf').exists():
             self._write_swift_conf()
+        if self.spec.policies and not self.has_policies:
+            with open(self.etc / 'swift.conf', 'a') as file:
+                file.write(_POLICIES)
+        devices = [self.device(node, disk) for node in range(1, self.spec.nodes + 1)
+                   for disk in range(1, (self.disks_for_fragments if self.has_policies else 1) + 1)]
+        for folder in devices:
+            folder.mkdir(parents=True, exist_ok=True)
         if not read_layout(self.data).xattrs:
             Sidecars(self.data / 'metadata').sweep(devices)
 
@@ -228,22 +259,29 @@ class Site:
             self.ports[name] = holder.getsockname()[1]
 
     def _write_rings(self) -> None:
-        from swift.common.ring import RingBuilder
         for kind in config.STORAGE:
-            builder_file = str(self.etc / f'{kind}.builder')
-            if os.path.exists(builder_file):
-                builder = RingBuilder.load(builder_file)
-            else:
-                builder = RingBuilder(self.spec.part_power, self.spec.replicas, 0)
-                for node in range(1, self.spec.nodes + 1):
+            self._write_ring(kind, self.spec.replicas)
+        if self.has_policies:
+            self._write_ring('object-1', self.spec.replicas)
+            self._write_ring('object-2', FRAGMENTS, self.disks_for_fragments)
+
+    def _write_ring(self, name: str, replicas: int, disks: int = 1) -> None:
+        from swift.common.ring import RingBuilder
+        builder_file = str(self.etc / f'{name}.builder')
+        if os.path.exists(builder_file):
+            builder = RingBuilder.load(builder_file)
+        else:
+            builder = RingBuilder(self.spec.part_power, replicas, 0)
+            for node in range(1, self.spec.nodes + 1):
+                for disk in range(1, disks + 1):
                     builder.add_dev({'region': 1, 'zone': node, 'ip': LOOPBACK, 'port': 0,
-                                     'device': self.device(node).name, 'weight': 100.0})
-                builder.rebalance()
-            for device in builder.devs:
-                port = self.ports[f'{kind}-{device["zone"]}']
-                device['port'] = device['replication_port'] = port
-            builder.save(builder_file)
-            builder.get_ring().save(str(self.etc / f'{kind}.ring.gz'))
+                                     'device': self.device(node, disk).name, 'weight': 100.0})
+            builder.rebalance()
+        for device in builder.devs:
+            port = self.ports[f'{name.partition("-")[0]}-{device["zone"]}']
+            device['port'] = device['replication_port'] = port
+        builder.save(builder_file)
+        builder.get_ring().save(str(self.etc / f'{name}.ring.gz'))
 
 
 def has_xattrs(folder: Path) -> bool:

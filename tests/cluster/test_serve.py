@@ -93,13 +93,15 @@ def test_it_says_which_cache_it_uses_and_when_it_is_ready(data):
         swift(url).put_container('c')
 
 
-def test_the_data_is_there_again_in_the_next_run(data):
+def test_the_data_is_there_again_in_the_next_run_which_may_have_more_storage_policies(data):
     with serving(data) as (_process, printed):
         connection = swift(*urls(printed))
         connection.put_container('c', headers={'X-Container-Meta-Colour': 'blue'})
         connection.put_object('c', 'o', 'hello', headers={'X-Object-Meta-Colour': 'red'})
-    with serving(data) as (_process, printed):
+    with serving(data, '--policies') as (_process, printed):
         connection = swift(*urls(printed))
+        assert [each['name'] for each in connection.get_capabilities()['swift']['policies']] == [
+            'Policy-0', 'replicated', 'coded']
         headers, rows = connection.get_container('c')
         assert headers['x-container-meta-colour'] == 'blue'
         assert [row['name'] for row in rows] == ['o']

@@ -35,7 +35,7 @@ RESERVED = {
                   ['x' * 1025, 'a\r\nX-Evil: 1', 'a\x00', 7, ['a'], {'a': 1}]),
     '_write_acl': (['', 'other:bob'], ['x' * 1025, 'a\nb', False]),
     '_shards': ([1, 2, 32], [0, -1, 33, '2', 2.0, True]),
-    '_flavor': ([], ['gold', '', 7, {}]),
+    '_flavor': (['gold'], ['', 'a/b', 'x' * 65, 7, {}]),
     '_max_message_size': ([1, 1048576], [0, 1048577, '1024', True]),
     '_default_claim_ttl': ([0, 43200], [-1, 43201, '30', True]),
     '_default_wait': ([0, 20, 60], [-1, 61, '20', False]),

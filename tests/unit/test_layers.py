@@ -19,10 +19,10 @@ ENGINE = set(SOURCES) - DOORS - CLUSTER
 # Plain values and codecs: nothing in them needs Swift, a green thread or a request.
 PURE = {'swiftqueue.' + name for name in (
     'attributes', 'history', 'errors', 'ids', 'limits', 'markers', 'model', 'names', 'receipts')}
-# The janitor and fsck ask storage servers one by one, and so does who reads a claim.
+# The janitor and fsck ask storage servers one by one, and so does who reads a claim. Policies are in swift.conf.
 SPEAK_SWIFT = {'swiftqueue.swift', 'swiftqueue.cache', 'swiftqueue.direct', 'swiftqueue.object_servers',
                'swiftqueue.rows', 'swiftqueue.fsck', 'swiftqueue.audit_watcher', 'swiftqueue.container_servers',
-               'swiftqueue.notifier_daemon',
+               'swiftqueue.notifier_daemon', 'swiftqueue.policies',
                *(name for name in ENGINE if name.startswith('swiftqueue.janitor'))}
 
 

@@ -60,6 +60,7 @@ OPTIONS = {
     'client_id_uuid_safe': ([('strict', 'strict'), ('off', 'off')],
                             ['', 'Strict', 'true', 'none']),
     'reseller_prefix': ([('', ''), ('AUTH', 'AUTH'), ('SERVICE', 'SERVICE')], []),
+    'admin_role': ([('', ''), ('admin', 'admin')], []),
     'allow_anonymous': (SWITCH, NO_SWITCH),
 }
 

@@ -3,7 +3,7 @@
 import eventlet
 import pytest
 from local_servers import Ring, servers, tell  # noqa: F401 (a fixture)
-from swift.common import storage_policy
+from swift.common.utils import quorum_size
 from world import World
 
 from swiftqueue import object_servers
@@ -112,11 +112,18 @@ def test_slow_servers_are_waited_for_where_there_is_no_quorum_without_them(read,
     assert slow(0, 'a', 'c', 'o', 'tx').is_quorum
 
 
-def test_erasure_coded_objects_are_not_asked_for(read, servers, monkeypatch):  # noqa: F811
-    policy = type('Policy', (), {'policy_type': storage_policy.EC_POLICY})
-    monkeypatch.setattr(object_servers, 'POLICIES', type('Policies', (), {'get_by_index': lambda index: policy}))
-    assert read() is None
-    assert not any(server.asked for server in servers)
+def test_fragments_agree_although_each_has_an_etag_of_its_own():
+    fragments = [Replica(200, {**data(5, f'piece {number}').headers, 'x-object-sysmeta-ec-etag': etag})
+                 for number, etag in enumerate(['whole'] * 3 + ['other'])]
+    assert Replicas(tuple(fragments[:3]), 3).agreed
+    assert Replicas(tuple(fragments), 4).agreed is None
+
+
+@pytest.mark.parametrize('fragments, needed', [(3, 2), (4, 3), (6, 4), (14, 8)])
+def test_a_quorum_of_fragments_has_one_that_heard_of_an_acknowledged_delete(fragments, needed):
+    assert needed + quorum_size(fragments) > fragments
+    assert Replicas((data(1),) * needed, fragments, coded=True).is_quorum
+    assert not Replicas((data(1),) * (needed - 1), fragments, coded=True).is_quorum
 
 
 def test_connections_are_kept_and_one_that_was_closed_is_made_anew(read, servers):  # noqa: F811

@@ -24,6 +24,7 @@ USERS = {
     'tester': ('test:tester', '.admin'),  # may do everything in AUTH_test
     'guest': ('test:guest', ''),  # is of the same account, without any right
     'stranger': ('other:stranger', '.admin'),  # may do everything in AUTH_other
+    'operator': ('admin:operator', '.admin .reseller_admin'),
 }
 CLIENT_ID = '3381af92-2b9e-11e3-b191-71861300734c'
 

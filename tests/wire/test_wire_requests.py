@@ -44,8 +44,8 @@ TRANSCRIPTS = {
     'paths that nobody knows': [
         *[(f'GET {path}', None, 404, error('Not found')) for path in (
             '/v2/nothing', '/v2/queues/jobs/nothing', '/v2/queues/jobs/messages/a/b', '/v2//queues',
-            '/v2/queues//stats', '/v2/topics/news/claims', '/v2/topics/news/share', '/v2/pools', '/v2/flavors',
-            '/v2/pools/a', '/v2/flavors/a', '/v2/{queue_name}')],
+            '/v2/queues//stats', '/v2/topics/news/claims', '/v2/topics/news/share', '/v2/pools/a/b', '/v2/flavors/a/b',
+            '/v2/{queue_name}')],
     ],
     'methods that nobody knows': [
         ('POST /v2/queues', None, 405, (error('Method not allowed'), {'Allow': 'GET'})),
