@@ -25,6 +25,9 @@ steps back leaves n+1 as nobody's claim. One that goes on releases n before it d
 the receipt of n from then on, whatever its clock says of the ttl. So claim n+1 says something about n only if n is
 released; else, as where the claimer died half-way, both count.
 
+A claim may also say that its message is being moved to another queue, see moves.py. Nobody claims such a message by the
+next number: who finds that claim run out carries the move out.
+
 A message that was deleted without a claim must not be claimed from a late row either, and a first claim does not read
 the message. So such a delete creates claim 1 itself, released from the start: see Messages.delete.
 """

@@ -228,7 +228,8 @@ class MoveTasks:
 
     def _work(self, record: Record, number: int, state: TaskState) -> None:
         self.engine.movers.add(self.queue.key)
-        eventlet.spawn_n(Mover(self.queue.detached, record, number, state).run)
+        # Of the request nothing must live as long as the task.
+        eventlet.spawn_n(Mover(self.queue.detached().detached, record, number, state).run)
 
 
 def _headers(state: TaskState) -> dict[str, str]:
