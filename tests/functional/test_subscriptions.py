@@ -121,7 +121,7 @@ def test_bad_webhooks_keep_nobody_waiting_and_lead_nowhere(tester, receiver, hoo
         for path in (good, huge):
             wait_until(lambda: sorted(receiver.notifications(path)) == ['a', 'b'])  # noqa: B023
         wait_until(lambda: len(receiver.notifications(redirect)) > 2)  # it is tried again
-        wait_until(lambda: len(receiver.notifications(slow)) > 2)
+        wait_until(lambda: len(receiver.notifications(slow)) >= 1)  # whose answers are still awaited
         assert '/target' not in receiver.got
         assert forbidden.got == {}
         assert sorted(receiver.notifications(good)) == sorted(receiver.notifications(huge)) == ['a', 'b']
