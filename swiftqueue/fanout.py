@@ -81,10 +81,11 @@ class Fanout:
         late = self.engine.clock() - modified_at(row) >= self.engine.options.gate_seconds  # or it is gone for long
         if late or value is None:
             there = self.swift.get_newest(self.container, row['name'])
-            if there is None:
-                return True
-            value = json.loads(there.body)
-        post = parse_post(value)
+            value = there and json.loads(there.body)
+        post = value and parse_post(value)
+        if post is None or self.engine.clock() >= post.expires_at:
+            self.swift.delete(self.container, row['name'])  # also the row, where that is all there is
+            return True
         wanted = [each for each in self.subscriptions if each.confirmed and (post.to is None or each.id in post.to)]
         left = [each.id for each, done in zip(wanted, self.swift.at_most(
             lambda each: self._bring_to(each, post), wanted), strict=True) if not done]

@@ -120,7 +120,9 @@ class Notifier:
         policy = record.attributes.get('_retry_policy') or {}
         for subscription in random.sample(fanout.subscriptions, len(fanout.subscriptions)):
             key = source.account, subscription.id
-            if not subscription.queue and key not in self.busy and self._has_room(source.account):
+            if subscription.queue or key in self.busy:
+                continue
+            if self.webhooks.free() > 0 and self._has_room(source.account):  # or it has its turn at another look
                 self.busy.add(key)
                 self.webhooks.spawn_n(self._safely, key, self._serve, account, subscription, policy)
 

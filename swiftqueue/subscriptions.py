@@ -31,6 +31,7 @@ from swiftqueue.errors import (
     Unavailable,
 )
 from swiftqueue.limits import check_integer, check_queue_name, check_size
+from swiftqueue.messages import delete_at
 from swiftqueue.model import Page, Subscription
 from swiftqueue.names import (
     NUL,
@@ -82,7 +83,7 @@ class Subscriptions:
                ask: Callable[[str], dict[str, Any]] | None = None) -> str:
         """The id of a new subscription, or of one with this subscriber that is not confirmed yet.
 
-        A webhook is sent what ``ask`` makes of the id, and is unconfirmed until it answers that. Raises
+        A webhook is unconfirmed, and is sent what ``ask`` makes of an id that is to be confirmed. Raises
         SubscriptionExists, Invalid, QueueNotFound, Unauthorized, Forbidden, Unavailable.
         """
         self.queue.allow('owner')
@@ -100,7 +101,7 @@ class Subscriptions:
         self._announce(record)
         if not there and not self._store(record, new, self.engine.clock()):
             raise Unavailable('Such a subscription was deleted just now.')
-        self._ask(new, ask)
+        self._ask(record, new, ask)
         return new.id
 
     def list(self, marker: str = '', limit: int | None = None) -> Page:
@@ -136,19 +137,21 @@ class Subscriptions:
             if self._with_subscriber(record, subscriber):
                 raise SubscriptionExists('There is a subscription with this subscriber already.')
             new = replace(new, subscriber=subscriber, confirmed=self._needs_no_word(subscriber))
-            self.queue.account.webhook(old.id).delete()  # the old one's messages are not for the new one
         self._announce(record)
         self._change(record, new, written_at)
         if new.subscriber != old.subscriber:
-            self._ask(new, ask)
+            self.queue.account.webhook(old.id).delete()  # the old one's messages are not for the new one
+            self._ask(record, new, ask)
 
     def confirm(self, subscription_id: str, confirmed: bool, *, proven: bool = False) -> None:
-        """Begin or stop to give it what is posted; ``proven``: the caller has what was sent to the subscriber.
+        """Begin or stop to give it what is posted; ``proven``: the caller was sent the id to be confirmed.
 
         Raises as :meth:`get`; and Forbidden, because nobody else can say that a webhook wants to be one.
         """
         self.queue.allow('owner')
         record = self._record()
+        if proven:
+            subscription_id = self._asked(record, subscription_id)
         subscription, written_at = self._get(record, subscription_id)
         if confirmed and not (proven or self._needs_no_word(subscription.subscriber)):
             raise Forbidden('Only the subscriber can confirm this, with what it was sent.')
@@ -179,7 +182,7 @@ class Subscriptions:
 
     def store_post(self, record: Record, post_id: str, post: Post, timestamp: float) -> None:
         content = post.content()
-        headers = {'X-Delete-At': str(int(post.expires_at) + 1)} | self._row(content)
+        headers = {'X-Delete-At': str(delete_at(post.expires_at))} | self._row(content)
         self._put(record, post_name(post_id), content, headers, timestamp)
 
     def container(self, record: Record) -> str:
@@ -240,6 +243,17 @@ class Subscriptions:
             return there
         return next((each for each in self.all(record) if each.subscriber == subscriber), None)
 
+    def _asked(self, record: Record, asked_id: str) -> str:
+        """The id of the subscription whose subscriber was asked to confirm that id.
+
+        It is the id of the subscriber as it is now: what one webhook was sent must not confirm another one that has
+        taken its place since. Raises SubscriptionNotFound.
+        """
+        for each in self.all(record):
+            if self._id(record, each.subscriber) == asked_id:
+                return each.id
+        raise SubscriptionNotFound('There is no such subscription.')
+
     def _check_number(self, record: Record) -> None:
         most = self.engine.options.max_subscriptions
         if sum(1 for _ in self.all(record)) >= most:
@@ -270,7 +284,7 @@ class Subscriptions:
         self.queue.write_headers({SUBSCRIBED: f'{now:.5f}'}, now)
         sources.add(self.swift, self.queue.name)
 
-    def _ask(self, subscription: Subscription, ask: Callable[[str], dict[str, Any]] | None) -> None:
+    def _ask(self, record: Record, subscription: Subscription, ask: Callable[[str], dict[str, Any]] | None) -> None:
         """Send the webhook what it has to answer, but not again and again."""
         if subscription.confirmed or ask is None or self.swift.cache.enter_gate(
                 'confirmation', subscription.subscriber, ASK_AGAIN) is False:
@@ -278,7 +292,8 @@ class Subscriptions:
         webhook, now = self.queue.account.webhook(subscription.id), self.engine.clock()
         ttl = min(subscription.ttl, CONFIRM_SECONDS)
         webhook.ensure({})
-        question = Envelope(ask(subscription.id), created_at=now, ttl=ttl, delay=0, expires_at=now + ttl)
+        asked_id = self._id(record, subscription.subscriber)
+        question = Envelope(ask(asked_id), created_at=now, ttl=ttl, delay=0, expires_at=now + ttl)
         webhook.with_generation(lambda record: webhook.messages.store(record, self.engine.ids.new(), question, now))
         self.queue.ring()  # which the notifiers hear
 

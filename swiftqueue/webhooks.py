@@ -109,18 +109,26 @@ class Sender:
         addresses = self.look_up(url.hostname, port)
         if not addresses or not all(map(self.networks.admit, addresses)):
             raise NotSent(f'{url.hostname} is not an address that webhooks may have')
-        headers = {'Content-Type': 'application/json', 'User-Agent': 'swiftqueue'}
-        headers |= subscription.options.get('post_headers', {})
-        connection = HTTPConnection(url.hostname, port, timeout=self.seconds)
-        # Only to this address: the connection never looks up a name itself, nor goes by way of a proxy.
-        connection.sock = socket.create_connection((addresses[0], port), timeout=self.seconds)
+        headers = {'content-type': 'application/json', 'user-agent': 'swiftqueue'}
+        headers |= {name.lower(): value for name, value in subscription.options.get('post_headers', {}).items()}
+        headers |= {'host': url.netloc, 'content-length': str(len(content)), 'connection': 'close'}
+        connection = HTTPConnection(url.hostname, port)
+        # Given a socket, the connection never looks up a name itself, nor goes by way of a proxy.
+        connection.sock = self._connect(addresses, port)
         try:
             if url.scheme == 'https':
                 connection.sock = self.tls.wrap_socket(connection.sock, server_hostname=url.hostname)
-            target = url._replace(scheme='', netloc='', fragment='', path=url.path or '/').geturl()
-            connection.request('POST', target, content, headers | {
-                'Host': url.netloc, 'Content-Length': str(len(content)), 'Connection': 'close'})
+            connection.request('POST', (url.path or '/') + (f'?{url.query}' if url.query else ''), content, headers)
             return connection.getresponse().status
         finally:
             connection.close()
+
+    def _connect(self, addresses: list[str], port: int) -> Any:
+        """A socket to the first address that can be reached. Raises OSError."""
+        for address in addresses[:-1]:
+            try:
+                return socket.create_connection((address, port), timeout=self.seconds / len(addresses))
+            except OSError:
+                pass
+        return socket.create_connection((addresses[-1], port))
 

@@ -121,6 +121,18 @@ def test_a_subscriber_that_cannot_be_reached_keeps_no_other_waiting(world):
     assert posts(world) == []
 
 
+def test_what_expired_for_who_could_not_be_reached_is_forgotten(world):
+    subscribe(world, 'queue://bad')
+    world.queue('bad').ensure({})
+    world.swift.fail(('PUT', '\x00messages\x00bad'), 503, times=1000)
+    post(world.queue(), 'a', ttl=60)
+    run(world)
+    world.tick(70)
+    run(world)
+    published = next(name for name in world.swift.containers('AUTH_test') if 'published' in name)
+    assert not [row for row in world.swift.rows('AUTH_test', published) if row['name'].startswith(post_name())]
+
+
 def test_who_subscribed_is_given_what_is_posted_though_a_container_server_missed_it(world):
     subscribe(world, 'queue://old')
     world.swift.down_containers = {0}

@@ -39,7 +39,7 @@ class Receiver:
                     while (line := file.readline()) not in (b'\r\n', b''):
                         lines.append(line.decode().rstrip('\r\n'))
                     headers = dict(line.split(': ', 1) for line in lines[1:])
-                    self.requests.append((lines[0], headers, file.read(int(headers['Content-Length']))))
+                    self.requests.append((lines[0], headers, file.read(int(headers['content-length']))))
                 for chunk in self.answer():
                     connection.sendall(chunk)
             except OSError:
@@ -75,21 +75,21 @@ def send(receiver, path='/hook', scheme='http', sender=None, **options):
 
 def test_what_is_sent(receive):
     receiver = receive(OK)
-    send(receiver, '/a/b?c=d')
+    send(receiver, '//a/b?c=d#e')
     (line, headers, body), = receiver.requests
-    assert line == 'POST /a/b?c=d HTTP/1.1'
-    assert headers['Host'] == f'hooks.example.com:{receiver.port}'
-    assert headers['Content-Type'] == 'application/json'
+    assert line == 'POST //a/b?c=d HTTP/1.1'
+    assert headers['host'] == f'hooks.example.com:{receiver.port}'
+    assert headers['content-type'] == 'application/json'
     assert json.loads(body) == {'body': 'ü', 'n': 1}
 
 
 def test_a_subscriber_can_have_it_in_its_own_form(receive):
     receiver = receive(OK)
-    send(receiver, '', post_headers={'Content-Type': 'application/vnd.x+json', 'X-Token': 't'},
+    send(receiver, '', post_headers={'Content-type': 'application/vnd.x+json', 'X-Token': 't'},
          post_data='{"text": "$zaqar_message$", "also": 1}')
     (line, headers, body), = receiver.requests
     assert line == 'POST / HTTP/1.1'
-    assert (headers['Content-Type'], headers['X-Token']) == ('application/vnd.x+json', 't')
+    assert (headers['content-type'], headers['x-token']) == ('application/vnd.x+json', 't')
     assert json.loads(body) == {'text': {'body': 'ü', 'n': 1}, 'also': 1}
 
 
@@ -128,6 +128,12 @@ def test_an_answer_that_trickles_in_is_given_up(receive, begin):
     sender = Sender(HERE, seconds=0.3, look_up=lambda host, port: ['127.0.0.1'])
     with pytest.raises(NotSent, match='within 0.3 seconds'):
         send(receive(answer), sender=sender)
+
+
+def test_a_host_with_an_address_that_is_dead(receive):
+    receiver = receive(OK)
+    send(receiver, sender=Sender(HERE, seconds=2, look_up=lambda host, port: ['127.0.0.3', '127.0.0.1']))
+    assert len(receiver.requests) == 1
 
 
 def test_where_nobody_listens(receive):

@@ -165,6 +165,28 @@ def test_a_webhook_confirms_with_what_it_was_sent(wire, notify, place):
     assert wire.request(f'GET {place}/subscriptions/{made}').json['confirmed'] is False
 
 
+def test_what_one_webhook_was_sent_confirms_no_other_that_takes_its_place(wire, notify):
+    path = '/v2/queues/jobs/subscriptions'
+    made = wire.request(f'POST {path}', {'subscriber': HOOK}).json['subscription_id']
+    mine, = notify()
+
+    def confirm(question):
+        headers = {name: question[name] for name in (
+            'URL-Signature', 'URL-Methods', 'URL-Paths', 'URL-Expires', 'X-Project-ID')}
+        answer = wire.request(f'PUT {question["URL-Paths"]}', question['SubscribeBody'], user=None, headers=headers)
+        return answer.status
+    wire.request(f'PATCH {path}/{made}', {'subscriber': 'https://victim.example.com/'})
+    assert confirm(mine) == 404
+    assert wire.request(f'GET {path}/{made}').json['confirmed'] is False
+    _, theirs = notify()
+    wire.request(f'POST {path}', {'subscriber': HOOK})  # cannot have the id that it would have
+    assert confirm(theirs) == 204
+    assert wire.request(f'GET {path}/{made}').json['confirmed'] is True
+    assert confirm(mine) == 204
+    shown = wire.request(f'GET {path}').json['subscriptions']
+    assert [each['confirmed'] for each in shown] == [True, True]
+
+
 def test_the_owners_own_signed_url_does_not_confirm(wire):
     made = wire.request('POST /v2/queues/jobs/subscriptions', {'subscriber': HOOK}).json['subscription_id']
     shared = wire.request('POST /v2/queues/jobs/share', {'paths': ['subscriptions'], 'methods': ['PUT', 'POST', 'GET']}
