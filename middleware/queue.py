@@ -14,6 +14,7 @@ from swift.common.registry import register_swift_info
 
 from swiftqueue import __version__
 from swiftqueue.limits import Options
+from swiftqueue.majorities import Majorities
 from swiftqueue.object_servers import Primaries
 from swiftqueue.queues import Engine
 from swiftqueue.swift import encrypts
@@ -71,7 +72,8 @@ def filter_factory(global_conf: dict[str, str], **local_conf: str) -> Callable[[
                         **{name: getattr(options, name) for name in _PUBLIC})
 
     def queue_filter(app: Callable) -> QueueFilter:
-        engine = Engine(options, key, encrypted=encrypts(app), primaries=_primaries(app, options))
+        engine = Engine(options, key, encrypted=encrypts(app), primaries=_primaries(app, options),
+                        majorities=_majorities(app))
         return QueueFilter(app, engine, logger)
 
     return queue_filter
@@ -81,6 +83,12 @@ def _primaries(app: Callable, options: Options) -> Primaries | None:
     """For asking object servers without a proxy-server in between; None where that is not possible or not wanted."""
     object_ring = getattr(final_app(app), 'get_object_ring', None)
     return Primaries(object_ring) if object_ring and options.direct_reads else None
+
+
+def _majorities(app: Callable) -> Majorities | None:
+    """For asking container servers one by one, as FIFO queues need it; None where that is not possible."""
+    ring = getattr(final_app(app), 'container_ring', None)
+    return Majorities(ring) if ring else None
 
 
 def receipt_key(options: Options) -> bytes:

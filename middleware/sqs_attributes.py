@@ -17,7 +17,7 @@ from swiftqueue.model import QueueInfo, Stats
 from swiftqueue.queues import Queue
 
 from .frontend import BadBody, parse_json
-from .sqs_call import Call
+from .sqs_call import FIFO, Call
 from .sqs_errors import SqsError, invalid_value
 from .sqs_format import is_clean
 
@@ -44,6 +44,7 @@ class Settable:
 
     read: Callable[[Call, Queue, str], Kept]
     show: Callable[[Call, Kept], str | None]
+    fifo: bool = False  # of FIFO queues alone
 
 
 # -- numbers ---------------------------------------------------------------------------------------
@@ -90,6 +91,8 @@ def _read_redrive(call: Call, queue: Queue, text: str) -> Kept:
     target = call.name_of(arn) if isinstance(arn, str) else None
     if target is None:
         raise refuse('Dead letter target must be a queue of this account and region.')
+    if queue.name.endswith(FIFO) != target.endswith(FIFO):
+        raise refuse('Dead-letter queue must be same type of queue as the source.')
     try:
         info = call.queue_named(target).describe()
     except (QueueNotFound, SqsError):
@@ -189,7 +192,36 @@ def _read_reuse(call: Call, queue: Queue, text: str) -> Kept:
     raise invalid('KmsDataKeyReusePeriodSeconds', 'There is no key management service.')
 
 
+# -- FIFO queues -----------------------------------------------------------------------------------
+
+def _of_fifo(name: str, kept: str, words: dict[str, Any]) -> Settable:
+    """One that is shown as ``words`` say it, the first of them if it was not set."""
+    def read(call: Call, queue: Queue, text: str) -> Kept:
+        if text not in words:
+            raise invalid(name, f'Must be one of {", ".join(words)}.')
+        return {kept: words[text]}
+
+    def show(call: Call, attributes: Kept) -> str | None:
+        if not attributes.get('_fifo'):
+            return None
+        return next((word for word, value in words.items() if value == attributes.get(kept)), next(iter(words)))
+    return Settable(read, show, fifo=True)
+
+
+def _read_fifo(call: Call, queue: Queue, text: str) -> Kept:
+    if text != 'true':
+        raise invalid('FifoQueue', 'Modifying queue type is not supported.')
+    return {'_fifo': True}
+
+
 SETTABLE: dict[str, Settable] = {
+    'ContentBasedDeduplication': _of_fifo('ContentBasedDeduplication', '_content_deduplication',
+                                          {'false': False, 'true': True}),
+    'DeduplicationScope': _of_fifo('DeduplicationScope', '_deduplication_scope',
+                                   {'queue': 'queue', 'messageGroup': 'group'}),
+    'FifoQueue': Settable(_read_fifo, lambda call, kept: 'true' if kept.get('_fifo') else None, fifo=True),
+    'FifoThroughputLimit': _of_fifo('FifoThroughputLimit', '_throughput_limit',
+                                    {'perQueue': 'queue', 'perMessageGroupId': 'group'}),
     'DelaySeconds': _number('DelaySeconds', '_default_message_delay', 0, 900,
                             lambda call, kept: kept['_default_message_delay']),
     'KmsDataKeyReusePeriodSeconds': Settable(_read_reuse, lambda call, kept: None),
@@ -220,8 +252,6 @@ _FACTS: dict[str, Callable[[Call, QueueInfo], str]] = {
     'LastModifiedTimestamp': lambda call, info: str(int(info.changed_at)),
     'QueueArn': lambda call, info: call.arn(info.name),
 }
-# They can be asked for, and are never there.
-_FIFO_ONLY = ('FifoQueue', 'ContentBasedDeduplication', *_OF_FIFO)
 
 
 def defaults(call: Call) -> Kept:
@@ -232,13 +262,13 @@ def defaults(call: Call) -> Kept:
             '_max_message_size': options.max_message_size}
 
 
-def read(call: Call, queue: Queue, given: dict[str, str]) -> Kept:
-    """The engine's attributes for those given. Raises SqsError."""
+def read(call: Call, queue: Queue, given: dict[str, str], *, fifo: bool) -> Kept:
+    """The engine's attributes for those given, for a FIFO queue or another one. Raises SqsError."""
     kept: Kept = {}
     for name, text in given.items():
-        if name in _OF_FIFO:
+        if name in _OF_FIFO and not fifo:
             raise invalid(name, f'You can specify the {name} only when FifoQueue is set to true.')
-        if name not in SETTABLE:
+        if name not in SETTABLE or SETTABLE[name].fifo and not fifo:
             raise unknown(name)
         if not is_clean(text):
             raise invalid(name)
@@ -249,7 +279,7 @@ def read(call: Call, queue: Queue, given: dict[str, str]) -> Kept:
 def show(call: Call, queue: Queue, names: list[str]) -> dict[str, str]:
     """Those attributes of a queue, as text. Raises SqsError for a name that no attribute has, and the usual."""
     for name in names:
-        if name not in SETTABLE and name not in _COUNTS and name not in _FACTS and name not in ('All', *_FIFO_ONLY):
+        if name not in SETTABLE and name not in _COUNTS and name not in _FACTS and name != 'All':
             raise unknown(name)
     wanted = [*_COUNTS, *_FACTS, *SETTABLE] if 'All' in names else names
     info = queue.describe()

@@ -44,11 +44,9 @@ class Call:
     def queue_named(self, name: str) -> Queue:
         """Raises SqsError for a name that no queue of this service has."""
         try:
-            if not name.endswith(FIFO):
-                return self.account.queue(check_queue_name(name))
+            return self.account.queue(check_queue_name(name))
         except Invalid:
-            pass
-        raise no_queue()
+            raise no_queue() from None
 
     def check_owner(self, account_id: str) -> None:
         """Raises SqsError unless it is the caller's own account."""

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from hashlib import md5
 from typing import Any
 
-from swiftqueue.errors import MessageNotFound, QueueError, ReceiptInvalid, TooLarge
+from swiftqueue.errors import MessageNotFound, QueueError, ReceiptExpired, ReceiptInvalid, TooLarge
+from swiftqueue.ids import sequence_number
 from swiftqueue.model import Claim, Message, NewMessage
 from swiftqueue.queues import Queue
 
@@ -22,7 +23,7 @@ MAX_BATCH = 10  # entries
 MAX_BATCH_SIZE = 1048576  # bytes
 _SENDER = 64  # characters that a message keeps of its sender's name
 _ENTRY_ID = re.compile('[A-Za-z0-9_-]{1,80}')
-_GROUP_ID = re.compile('[!-~]{1,128}')
+_ID = re.compile('[!-~]{1,128}')
 
 Given = dict[str, Any]
 
@@ -38,18 +39,21 @@ def _checked(value: int | None, name: str, least: int, most: int, reason: str) -
 def send_message(call: Call, given: Given) -> Given:
     queue = call.queue(given['QueueUrl'])
     queue.allow('write')
-    posted, = queue.messages.post([_new(given)], _sender(call))
+    posted, = queue.messages.post([_new(given, fifo=queue.fifo)], _sender(call))
     if isinstance(posted.error, TooLarge):
         raise SqsError('InvalidParameterValue', 'One or more parameters are invalid. Reason: Message must be shorter '
                                                 f'than {posted.error.most} bytes.')
     if posted.error:
         raise posted.error
-    return _sent(given, posted.id)
+    return _sent(given, posted.id, fifo=queue.fifo)
 
 
 def send_message_batch(call: Call, given: Given) -> Given:
     queue, entries = call.queue(given['QueueUrl']), _entries(given, 'SendMessageBatchRequestEntry')
     queue.allow('write')
+    fifo = queue.fifo
+    for entry in entries if fifo else ():
+        _check_fifo(entry)
     size = sum(_size(entry) for entry in entries)
     if size > MAX_BATCH_SIZE:
         raise SqsError('BatchRequestTooLong', f'Batch requests cannot be longer than {MAX_BATCH_SIZE} bytes. You have '
@@ -58,7 +62,7 @@ def send_message_batch(call: Call, given: Given) -> Given:
     messages: dict[str, NewMessage] = {}
     for entry in entries:
         try:
-            messages[entry['Id']] = _new(entry)
+            messages[entry['Id']] = _new(entry, fifo=fifo)
         except SqsError as error:
             outcome[entry['Id']] = error
     posted = queue.messages.post(list(messages.values()), _sender(call)) if messages else []
@@ -69,11 +73,11 @@ def send_message_batch(call: Call, given: Given) -> Given:
                                                                   f'Message must be shorter than {each.error.most} '
                                                                   'bytes.')
         else:
-            outcome[entry_id] = each.error or _sent(by_id[entry_id], each.id)
+            outcome[entry_id] = each.error or _sent(by_id[entry_id], each.id, fifo=fifo)
     return _results(entries, outcome)
 
 
-def _new(given: Given) -> NewMessage:
+def _new(given: Given, *, fifo: bool) -> NewMessage:
     """The message to post. Raises SqsError."""
     body = given.get('MessageBody')
     if not body:
@@ -84,15 +88,29 @@ def _new(given: Given) -> NewMessage:
                        '#xE000 to #xFFFD | #x10000 to #x10FFFF')
     delay = _checked(given.get('DelaySeconds'), 'DelaySeconds', 0, MAX_DELAY,
                      f'DelaySeconds must be >= 0 and <= {MAX_DELAY}.')
-    if given.get('MessageDeduplicationId') is not None:
-        raise invalid_value(given['MessageDeduplicationId'], 'MessageDeduplicationId',
-                            'The request include parameter that is not valid for this queue type')
-    group = given.get('MessageGroupId')
-    if group is not None and not _GROUP_ID.fullmatch(group):
-        raise invalid_value(group, 'MessageGroupId', 'MessageGroupId can only include alphanumeric and punctuation '
-                                                     'characters. 1 to 128 in length.')
+    if fifo and given.get('MessageGroupId') is None:
+        raise missing('MessageGroupId')
+    for name in ('DelaySeconds',) if fifo else ('MessageDeduplicationId',):
+        if given.get(name) not in (None, 0):
+            raise invalid_value(given[name], name,
+                                'The request include parameter that is not valid for this queue type')
+    for name in ('MessageGroupId', 'MessageDeduplicationId'):
+        _check_id(given.get(name), name)
     kept = message_attributes.kept(given.get('MessageAttributes', {}), given.get('MessageSystemAttributes', {}))
-    return NewMessage(body, delay=delay, attributes=kept | ({'group': group} if group else {}), size=_size(given))
+    return NewMessage(body, delay=delay, attributes=kept, size=_size(given), group=given.get('MessageGroupId') or '',
+                      deduplication=given.get('MessageDeduplicationId') or '')
+
+
+def _check_id(value: str | None, name: str) -> None:
+    if value is not None and not _ID.fullmatch(value):
+        raise invalid_value(value, name, f'{name} can only include alphanumeric and punctuation characters. 1 to 128 '
+                                         'in length.')
+
+
+def _check_fifo(given: Given) -> None:
+    """Raises SqsError for what makes a whole batch fail, other than in a message of its own."""
+    if given.get('MessageGroupId') is None:
+        raise SqsError('InvalidParameterValue', 'The request must contain the parameter MessageGroupId.')
 
 
 def _size(given: Given) -> int:
@@ -105,8 +123,9 @@ def _sender(call: Call) -> str:
     return call.signed.access_key[:_SENDER]
 
 
-def _sent(given: Given, message_id: str) -> Given:
-    return {'MessageId': message_id, 'MD5OfMessageBody': _md5(given['MessageBody']),
+def _sent(given: Given, message_id: str, *, fifo: bool) -> Given:
+    return {'MessageId': message_id, 'SequenceNumber': sequence_number(message_id) if fifo else None,
+            'MD5OfMessageBody': _md5(given['MessageBody']),
             'MD5OfMessageAttributes': message_attributes.digest(given.get('MessageAttributes')),
             'MD5OfMessageSystemAttributes': message_attributes.digest(given.get('MessageSystemAttributes'))}
 
@@ -128,9 +147,11 @@ def receive_message(call: Call, given: Given) -> Given:
                     f'Must be >= 0 and <= {MAX_WAIT}, if provided.')
     system = {*given.get('AttributeNames', []), *given.get('MessageSystemAttributeNames', [])}
     for name in sorted(system - {'All'}):
-        if name not in _SYSTEM and name not in _NEVER_THERE:
+        if name not in _SYSTEM:
             raise SqsError('InvalidAttributeName', f'Unknown Attribute {name}.')
-    claims = queue.single_claims.create_each(limit, ttl, wait=wait)
+    attempt = given.get('ReceiveRequestAttemptId') if queue.fifo else None
+    _check_id(attempt, 'ReceiveRequestAttemptId')
+    claims = queue.single_claims.create_each(limit, ttl, wait=wait, attempt=attempt or '')
     names = given.get('MessageAttributeNames', [])
     return {'Messages': [_received(call, queue, claim, system, names) for claim in claims]}
 
@@ -158,11 +179,13 @@ _SYSTEM: dict[str, Callable[[Call, Queue, Claim, Message], str | None]] = {
     'ApproximateFirstReceiveTimestamp':
         lambda call, queue, claim, message: _milliseconds(queue.single_claims.first_claimed_at(claim)),
     'AWSTraceHeader': lambda call, queue, claim, message: message_attributes.trace_header(message.attributes),
-    'MessageGroupId': lambda call, queue, claim, message: message.attributes.get('group'),
+    'MessageGroupId': lambda call, queue, claim, message: message.group or None,
+    'MessageDeduplicationId': lambda call, queue, claim, message: message.deduplication or None,
+    'SequenceNumber':
+        lambda call, queue, claim, message: sequence_number(message.id) if message.deduplication else None,
     'DeadLetterQueueSourceArn':
         lambda call, queue, claim, message: call.arn(message.source) if message.source else None,
 }
-_NEVER_THERE = ('MessageDeduplicationId', 'SequenceNumber')  # of FIFO queues
 
 
 # -- delete, and change visibility -----------------------------------------------------------------
@@ -181,6 +204,8 @@ def _delete(queue: Queue, given: Given) -> None:
     handle = given['ReceiptHandle']
     try:
         queue.single_claims.ack_one(handle)
+    except ReceiptExpired:
+        raise invalid_value(handle, 'ReceiptHandle', 'The receipt handle has expired.') from None
     except ReceiptInvalid:
         raise _bad_handle(handle) from None
 

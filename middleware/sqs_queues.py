@@ -18,6 +18,7 @@ from .sqs_format import is_clean
 PAGE = 1000  # queues
 _PURGE_PAUSE = 60  # seconds
 _NAME = re.compile('[A-Za-z0-9_-]{1,80}')
+_FIFO_NAME = re.compile(f'[A-Za-z0-9_-]{{1,{80 - len(FIFO)}}}{re.escape(FIFO)}')
 _MAX_TAGS = 50
 _MAX_KEY, _MAX_VALUE = 128, 256  # characters of a tag
 
@@ -26,14 +27,17 @@ Given = dict[str, Any]
 
 def create_queue(call: Call, given: Given) -> Given:
     name, attributes = given['QueueName'], given.get('Attributes', {})
-    if name.endswith(FIFO) or attributes.get('FifoQueue') == 'true':
-        raise SqsError('UnsupportedOperation', 'FIFO queues are not offered here.')
-    if not _NAME.fullmatch(name):
+    fifo = attributes.get('FifoQueue') == 'true'
+    if fifo and not _FIFO_NAME.fullmatch(name):
+        raise SqsError('InvalidParameterValue', 'The name of a FIFO queue can only include alphanumeric characters, '
+                                                'hyphens, or underscores, must end with .fifo suffix and be 1 to 80 '
+                                                'in length.')
+    if not fifo and not _NAME.fullmatch(name):
         raise SqsError('InvalidParameterValue', 'Can only include alphanumeric characters, hyphens, or underscores. '
                                                 '1 to 80 in length')
     queue = call.account.queue(name)
     queue.allow(OWNER)
-    wanted = sqs_attributes.defaults(call) | sqs_attributes.read(call, queue, attributes)
+    wanted = sqs_attributes.defaults(call) | sqs_attributes.read(call, queue, attributes, fifo=fifo)
     tags = _checked_tags(name, given.get('tags', {}))
     if not _change(queue.create, wanted | ({'_tags': tags} if tags else {})):
         other = sqs_attributes.difference(call, queue, queue.describe().attributes, attributes)
@@ -75,8 +79,8 @@ def get_queue_attributes(call: Call, given: Given) -> Given:
 def set_queue_attributes(call: Call, given: Given) -> None:
     queue = call.queue(given['QueueUrl'])
     queue.allow(OWNER)
-    queue.describe()
-    kept = sqs_attributes.read(call, queue, given['Attributes'])
+    fifo = bool(queue.describe().attributes.get('_fifo'))
+    kept = sqs_attributes.read(call, queue, given['Attributes'], fifo=fifo)
     _change(queue.configure, lambda attributes: _without_none(attributes | kept))
 
 
@@ -119,7 +123,7 @@ def _page(call: Call, given: Given, **chosen: Any) -> tuple[list[str], str | Non
     most = limit or PAGE
     while len(names) < most:
         page = call.account.queues(marker, most - len(names), most=PAGE, **chosen)
-        names += [info.name for info in page.items if not info.name.endswith(FIFO)]
+        names += [info.name for info in page.items]
         marker = page.marker or ''
         if not marker:
             break

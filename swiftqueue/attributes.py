@@ -10,6 +10,7 @@ from swiftqueue.limits import Options, check_definition_name, check_integer, che
 
 FLAVOR = '_flavor'  # settled when the queue is created
 SHARDS = '_shards'  # kept in the record by itself, since it only ever grows
+FIFO = '_fifo'  # for good: a queue is made with it or without
 
 _BACKOFFS = ('linear', 'arithmetic', 'geometric', 'exponential')
 _RETRY_INTEGERS = ('retries_with_no_delay', 'minimum_delay_retries', 'minimum_delay', 'maximum_delay',
@@ -85,6 +86,13 @@ def _dead_letters_from(name: str, value: Any, options: Options) -> None:
         _queue_name(name, queue, options)
 
 
+def _one_of(*words: str) -> Callable:
+    def check(name: str, value: Any, options: Options) -> None:
+        if value not in words:
+            raise Invalid(f'{name} must be one of {", ".join(words)}.')
+    return check
+
+
 _CHECKS: dict[str, Callable[[str, Any, Options], None]] = {
     '_max_messages_post_size': _integer(1, 'max_messages_post_size'),
     '_default_message_ttl': _integer('min_message_ttl', 'max_message_ttl'),
@@ -104,6 +112,10 @@ _CHECKS: dict[str, Callable[[str, Any, Options], None]] = {
     '_dead_letters_from': _dead_letters_from,
     '_tags': _tags,
     '_policy': _policy,
+    FIFO: _boolean,
+    '_content_deduplication': _boolean,
+    '_deduplication_scope': _one_of('queue', 'group'),
+    '_throughput_limit': _one_of('queue', 'group'),
 }
 
 
@@ -144,6 +156,10 @@ def check(attributes: dict[str, Any], queue: str, options: Options, *, encrypted
     for name, value in attributes.items():
         if value is not None and name in _CHECKS:
             _CHECKS[name](name, value, options)
+    if attributes.get(FIFO) and (attributes.get(SHARDS) or 1) > 1:
+        raise Invalid('A FIFO queue has one shard.')
+    if attributes.get('_throughput_limit') == 'group' and attributes.get('_deduplication_scope') != 'group':
+        raise Invalid('A throughput limit per group needs the scope of deduplication to be the group.')
     if attributes.get('_dead_letter_queue') == queue:
         raise Invalid('A queue cannot be its own dead-letter queue.')
     if attributes.get('_enable_encrypt_messages') and not encrypted:

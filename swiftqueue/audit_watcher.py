@@ -21,7 +21,7 @@ from swift.common.utils import Timestamp, config_true_value, non_negative_float,
 from swift.obj.diskfile import extract_policy
 
 from swiftqueue.errors import QueueError
-from swiftqueue.names import parse_container
+from swiftqueue.names import has_rows_that_matter
 from swiftqueue.rows import Fate, Place, Rows, reclaim_age
 
 
@@ -48,7 +48,7 @@ class RowWatcher:
         if not self.looks:
             return
         place = Place(*split_path(object_metadata['name'], 3, 3, True))
-        if not parse_container(place.container):
+        if not has_rows_that_matter(place.container):
             return
         if time.time() - float(Timestamp(object_metadata['X-Timestamp'])) < self.grace_age:
             self.young += 1

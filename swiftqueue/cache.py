@@ -12,6 +12,8 @@ from swift.common.exceptions import MemcacheConnectionError
 
 _BELLS = 'swiftqueue-bells'  # stands for the memcached server that has all bells, so that one request reads many
 _BELL_SECONDS = 3600
+_LAST_SECONDS = 86400
+_ATTEMPT_SECONDS = 300
 _EPOCH_SECONDS = 60  # longer than any worker acts on a record it has read
 
 
@@ -61,6 +63,24 @@ class Cache:
     def bells(self, keys: list[str]) -> list[Any] | None:
         """What many bells show, in one request; None if nobody can tell."""
         return self.ring.get_multi(keys, _BELLS) if self.ring is not None else None
+
+    def set_last(self, queue: str, message_id: str) -> None:
+        """Tell other proxies of a message that was stored in a FIFO queue, perhaps the last one."""
+        if self.ring is not None:
+            self.ring.set(self._key('last', queue), message_id, time=_LAST_SECONDS)
+
+    def last(self, queue: str) -> str | None:
+        """The message that was told of last; None if nobody can tell."""
+        return self.ring.get(self._key('last', queue)) if self.ring is not None else None
+
+    def set_attempt(self, queue: str, attempt: str, claims: list[Any]) -> None:
+        """Note what an attempt to receive was answered with."""
+        if self.ring is not None:
+            self.ring.set(self._key('attempt', queue, attempt), claims, time=_ATTEMPT_SECONDS)
+
+    def attempt(self, queue: str, attempt: str) -> list[Any] | None:
+        """What was noted of an attempt; None if nobody can tell."""
+        return self.ring.get(self._key('attempt', queue, attempt)) if self.ring is not None else None
 
     def set_epoch(self, queue: str, epoch: str) -> None:
         """Tell other proxies that the queue's record has changed."""

@@ -28,6 +28,10 @@ released; else, as where the claimer died half-way, both count.
 A claim may also say that its message is being moved to another queue, see moves.py. Nobody claims such a message by the
 next number: who finds that claim run out carries the move out.
 
+In a FIFO queue several messages of one group may be delivered at once, and then any of them may come back before the
+others are done. As long as one of these, its *mates*, is held, it must not be delivered again. So a claimer looks at
+them as it looks at the claim that ran out, and whoever renews late looks at those of the mates, too.
+
 A message that was deleted without a claim must not be claimed from a late row either, and a first claim does not read
 the message. So such a delete creates claim 1 itself, released from the start: see Messages.delete.
 """
@@ -68,7 +72,7 @@ ROUNDS = 10  # tries with other messages before a claimer is told that nothing c
 
 
 @dataclass
-class _Attempt:
+class Attempt:
     """One message on its way into a claim."""
 
     entry: Entry
@@ -168,15 +172,15 @@ class Claims:
             raise Unavailable(f'No message could be claimed: {failure}')
         return None
 
-    def _admitted(self, record: Record, limit: int, seconds: int) -> list[_Attempt]:
-        """Up to ``limit`` candidates that nobody else is at, as far as the gate knows."""
-        head, options = self.queue.head(record), self.engine.options
-        objects, source = ClaimObjects(self.queue, record), self.queue.source(record)
-        admitted: list[_Attempt] = []
+    def _admitted(self, record: Record, limit: int, seconds: int, *, runs: bool = False) -> list[Attempt]:
+        """Up to ``limit`` candidates that nobody else is at, as far as the gate knows. ``runs`` is for :func:`take`."""
+        head, source = self.queue.head(record), self.queue.source(record)
+        admitted: list[Attempt] = []
         buried = 0
-        while len(admitted) < limit and buried < _MOST_BURIED:
+        # In a FIFO queue there may be fewer groups than that; to look for more would be to look through all of it.
+        while len(admitted) < (1 if record.fifo else limit) and buried < _MOST_BURIED:
             try:
-                entries = take(head, limit - len(admitted), source)
+                entries = take(head, limit - len(admitted), source, runs=runs)
             except QueueError:
                 if not admitted:
                     raise
@@ -191,17 +195,31 @@ class Claims:
                         finish(self.queue, record, entry)
                     else:
                         bury(self.queue, record, entry, partial(self._win_unseen, record, entry))
-                    continue
-                delivery = entry.delivery + 1
-                entered_at = self.engine.monotonic()
-                gate = self.swift.cache.enter_gate(objects.container(entry.id), claim_name(entry.id, delivery),
-                                                   options.gate_seconds)
-                if gate is False:
-                    self._pass_over(entry)
-                    continue
-                keep_until = max(self.engine.clock() + seconds, entry.claim.keep_until if entry.claim else 0)
-                admitted.append(_Attempt(entry, delivery, gate, entered_at, keep_until))
+                elif record.fifo and self.engine.clock() >= entry.keep_until:
+                    buried += 1
+                    self._look_at_expired(record, entry)
+                elif attempt := self._enter(record, entry, seconds):
+                    admitted.append(attempt)
         return admitted
+
+    def _enter(self, record: Record, entry: Entry, seconds: int) -> Attempt | None:
+        """An attempt at the entry, None if somebody else makes one."""
+        delivery, entered_at = entry.delivery + 1, self.engine.monotonic()
+        gate = self.swift.cache.enter_gate(ClaimObjects(self.queue, record).container(entry.id),
+                                           claim_name(entry.id, delivery), self.engine.options.gate_seconds)
+        if gate is False:
+            self._pass_over(entry)
+            return None
+        keep_until = max(self.engine.clock() + seconds, entry.claim.keep_until if entry.claim else 0)
+        return Attempt(entry, delivery, gate, entered_at, keep_until)
+
+    def _look_at_expired(self, record: Record, entry: Entry) -> None:
+        """Its group goes on once it is gone; while a claim that we have not heard of keeps it, the group waits."""
+        self._pass_over(entry)
+        try:
+            entry.gone = entry.ended = self.queue.messages.read(record, entry.id, newest=True) is None
+        except QueueError as error:
+            self.swift.logger.warning('swiftqueue: message %s cannot be read: %s', entry.id, error)
 
     def win_to_move(self, record: Record, entry: Entry, move: Move) -> bool:
         """Whether the entry's next claim is ours and says where the message goes. Raises Unavailable."""
@@ -217,12 +235,12 @@ class Claims:
         now, delivery = self.engine.clock(), entry.delivery + 1
         claim = Receipt(entry.id, delivery, self.engine.token_bytes(TOKEN), mixed=False).core
         state = ClaimState(claim, _POP_TTL, 0, renewed_at=now, expires_at=now + _POP_TTL, keep_until=0, move=move)
-        won = self._win(record, _Attempt(entry, delivery, gate, self.engine.monotonic(), 0), state)
+        won = self._win(record, Attempt(entry, delivery, gate, self.engine.monotonic(), 0), state)
         if won:
             entry.delivery, entry.claim = delivery, state
         return won
 
-    def _try(self, record: Record, state: ClaimState, attempt: _Attempt) -> None:
+    def _try(self, record: Record, state: ClaimState, attempt: Attempt) -> None:
         """Make the attempt's claim ours if it can be. Nothing is raised: one attempt must not hide the others."""
         entry, state = attempt.entry, replace(state, keep_until=attempt.keep_until)
         try:
@@ -239,7 +257,7 @@ class Claims:
         else:
             self._pass_over(entry)
 
-    def _let_go(self, record: Record, attempt: _Attempt, state: ClaimState) -> None:
+    def _let_go(self, record: Record, attempt: Attempt, state: ClaimState) -> None:
         """Give up what is ours and cannot be handed out; if even that fails, the claim runs out."""
         objects, message_id = ClaimObjects(self.queue, record), attempt.entry.id
         try:
@@ -251,11 +269,15 @@ class Claims:
     def _pass_over(self, entry: Entry) -> None:
         entry.busy_until = self.engine.clock() + _PASS_OVER
 
-    def _win(self, record: Record, attempt: _Attempt, state: ClaimState) -> bool:
+    def _win(self, record: Record, attempt: Attempt, state: ClaimState) -> bool:
         """Whether the claim object is now there and ours. Raises Unavailable."""
         objects, entry, delivery = ClaimObjects(self.queue, record), attempt.entry, attempt.delivery
         ran_out = entry.delivery > 0 and not (entry.claim and entry.claim.released)
         if ran_out and not self._over(objects, entry):
+            return False
+        mates = self._mates(objects, entry) if record.fifo else []
+        if self._held_mate(record, objects, mates):
+            self.swift.cache.open_gate(objects.container(entry.id), claim_name(entry.id, delivery))
             return False
         status = objects.create(entry.id, delivery, state, entry.listed_at)
         if status in (202, 412):
@@ -270,7 +292,37 @@ class Claims:
             return False
         if attempt.gate is None and not self._is_ours(objects, entry.id, delivery, state):
             return False
-        return not ran_out or self._supersede(objects, attempt, state)
+        return not (ran_out or mates) or self._supersede(record, attempt, state, mates, ran_out)
+
+    def _mates(self, objects: ClaimObjects, entry: Entry) -> list[tuple[str, int]]:
+        """What was delivered along with the entry, by its claims down to the last one that was released.
+
+        Who released or ended that one had seen to those before it.
+        """
+        mates: dict[str, int] = {}
+        delivery = entry.delivery
+        while delivery and (there := objects.read_whole(entry.id, delivery)):
+            mates |= {mate: number for mate, number in there.mates if mate != entry.id and mate not in mates}
+            if there.released:
+                break
+            delivery -= 1
+        return list(mates.items())
+
+    def _held_mate(self, record: Record, objects: ClaimObjects, mates: list[tuple[str, int]], *,
+                   end: bool = False) -> ClaimState | None:
+        """The claim of a mate that is in flight; if there is none, ``end`` those that ran out."""
+        ran_out = []
+        for message_id, delivery in mates:
+            there = objects.read_whole(message_id, delivery)
+            if there is None or there.released:
+                continue
+            if not there.live(self.engine.clock()):
+                ran_out.append((message_id, delivery, there))
+            elif self.queue.messages.read(record, message_id, newest=True):
+                return there
+        for message_id, delivery, there in ran_out if end else ():
+            objects.release(message_id, delivery, there)
+        return None
 
     def _over(self, objects: ClaimObjects, entry: Entry) -> bool:
         """Whether nobody holds the entry, by the claim objects and not by a row that may be late."""
@@ -281,12 +333,14 @@ class Claims:
                 return False
         return True
 
-    def _supersede(self, objects: ClaimObjects, attempt: _Attempt, state: ClaimState) -> bool:
+    def _supersede(self, record: Record, attempt: Attempt, state: ClaimState, mates: list[tuple[str, int]],
+                   ran_out: bool) -> bool:
         """End what ran out before our claim came; False, and ours is nobody's, if it was renewed just now."""
-        entry, now = attempt.entry, self.engine.clock()
+        objects, entry, now = ClaimObjects(self.queue, record), attempt.entry, self.engine.clock()
         try:
-            before = objects.open(entry.id, entry.delivery)
-            live = next((there for _, there in before if there.live(now)), None)
+            before = objects.open(entry.id, entry.delivery) if ran_out else []
+            live = next((there for _, there in before if there.live(now)), None) \
+                or self._held_mate(record, objects, mates, end=True)
             if live is None:
                 for delivery, there in before:
                     objects.release(entry.id, delivery, there)
@@ -309,7 +363,7 @@ class Claims:
         else:
             entry.delivery, entry.claim = delivery, there
 
-    def _prepare(self, record: Record, attempt: _Attempt) -> bool:
+    def _prepare(self, record: Record, attempt: Attempt) -> bool:
         """Have the message itself at hand, for as long as the claim promises; False if it is gone."""
         entry, envelope = attempt.entry, attempt.entry.envelope
         if attempt.delivery > 1 or envelope is None or not envelope.complete:
@@ -325,7 +379,7 @@ class Claims:
     def _extend(self, record: Record, message_id: str, until: int) -> bool:
         return self.swift.extend(self.queue.shards(record).messages(message_id), message_name(message_id), until)
 
-    def _settle(self, record: Record, won: list[_Attempt], receipt: Receipt) -> Claim:
+    def _settle(self, record: Record, won: list[Attempt], receipt: Receipt) -> Claim:
         """Make the stored claims say exactly who won what, where that is not what was tried."""
         first = won[0]
         final = replace(receipt, message_id=first.entry.id, delivery=first.delivery,
@@ -391,7 +445,8 @@ class Claims:
             return False
         late = self.engine.clock() >= old.expires_at - CLOCK_SKEW
         # In this order: a claimer that ended ours may have given up its own by now, but not before it ended ours.
-        if late and (objects.successor(message_id, delivery) or not self._holds(objects, message_id, delivery, old)):
+        if late and (objects.successor(message_id, delivery) or not self._holds(objects, message_id, delivery, old)
+                     or any(objects.successor(*mate) for mate in old.mates if mate[0] != message_id)):
             objects.release(message_id, delivery, new)
             return False
         return True

@@ -81,6 +81,10 @@ class ReceiptInvalid(QueueError):
     """The receipt is forged, stale, released, or of another message."""
 
 
+class ReceiptExpired(ReceiptInvalid):
+    """The receipt was good, and its time is over; in a FIFO queue it is of no use then."""
+
+
 class Invalid(QueueError):
     """The caller sent something that no retry will make right."""
 

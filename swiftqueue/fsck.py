@@ -22,7 +22,7 @@ from swift.obj import diskfile
 
 from swiftqueue.errors import QueueError, Unavailable
 from swiftqueue.limits import check_queue_name
-from swiftqueue.names import parse_claim, parse_container, parse_message
+from swiftqueue.names import has_rows_that_matter, parse_claim, parse_container, parse_message
 from swiftqueue.rows import Fate, Place, Rows, reclaim_age
 
 CONF = '/etc/swift/object-server.conf'
@@ -95,7 +95,7 @@ def find(disks: Disks, report: Report) -> Iterator[tuple[Place, int]]:
                         f'{path} must not be read; only root and the user that Swift runs as can look here') from None
                 report.problem(f'{path} cannot be read: {error or "no metadata"}')
                 continue
-            if parse_container(place.container):
+            if has_rows_that_matter(place.container):
                 yield place, int(policy)
     for reason, what in skipped.items():
         for each in sorted(set(what)):

@@ -9,13 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from itertools import takewhile
+from itertools import islice, takewhile
 from typing import Any
 
 from eventlet.semaphore import Semaphore
 
 from swiftqueue import ids
 from swiftqueue.errors import QueueError
+from swiftqueue.groups import fairly, first_of_each, next_of
 from swiftqueue.names import (
     ClaimState,
     Envelope,
@@ -30,6 +31,7 @@ from swiftqueue.shards import Shards
 from swiftqueue.swift import LISTING_LIMIT, Swift
 
 PAGE = 200  # messages in one listing
+PAGE_OF_GROUPS = 2000  # where messages have groups: a quiet one may stand far behind a noisy one
 CLOCK_SKEW = 5  # seconds by which a proxy's clock may be ahead of ours
 KNOWN_SECONDS = 60  # how long our own doings stand over what listings say
 _RUNG = object()  # no bell ever shows this
@@ -52,7 +54,9 @@ class Entry:
     listed_at: float = 0  # before the listing that showed it
     busy_until: float = 0  # somebody is at it; an instant, so that none is held back for ever
     gone: bool = False  # acked or expired, as far as this worker knows
+    ended: bool = False  # for sure; else a post that is under way may look the same
     seen_at: float = 0  # when this worker last did something about it
+    doubtful: bool = False  # some replica does not list it, so it may be gone
 
     @property
     def keep_until(self) -> float:
@@ -104,16 +108,32 @@ class Head:
     looked_at: float = 0  # on the monotonic clock
     rings: int = 0  # of this worker
     taken: int = 0  # from the page, since it was listed
+    grouped: bool = False  # some of its messages have groups
+    fifo: bool = False
+    delay: int = 0  # of a FIFO queue, which knows no other
+    length: int = PAGE  # of a FIFO queue's page
 
     def ring(self) -> None:
         """This worker has put something into the queue that the page does not show."""
         self.bell = _RUNG
         self.rings += 1
 
+    def free(self, now: float) -> Iterator[Entry]:
+        """Those that a claimer may try for, in the order in which they are to be had."""
+        if self.fifo:
+            return first_of_each(self.entries.values(), now, self.delay)
+        if self.grouped:
+            return fairly(self.entries.values(), self.held.values(), now)
+        return (entry for entry in self.entries.values() if entry.free(now))
+
+    def following(self, entry: Entry, now: float, most: int) -> list[Entry]:
+        """Up to so many that may be had along with the entry, of its group in a FIFO queue."""
+        return list(islice(next_of(entry, self.entries.values(), now, self.delay), most))
+
     def forget(self, message_id: str, now: float) -> None:
         """The message is gone: offer it no more, whatever a late listing says."""
         entry = self._find(message_id) or Entry(message_id, None)
-        entry.gone = True
+        entry.gone = entry.ended = True
         self.note(entry, now)
 
     def learn(self, message_id: str, delivery: int, claim: ClaimState) -> None:
@@ -144,6 +164,8 @@ class Source:
     least: int = 50  # messages in the first listing of a page, from which few may be taken
     after: str = ''  # the id behind which the page begins
     delayed: bool = False  # whether it goes on with what only a delay keeps back
+    queue_delay: int = 0  # that of a FIFO queue
+    read: Callable[[str], Envelope | None] = lambda message_id: None  # a message whose row does not show it
 
 
 def refresh(head: Head, source: Source, seconds: float) -> bool:
@@ -155,27 +177,30 @@ def refresh(head: Head, source: Source, seconds: float) -> bool:
         return True
 
 
-def take(head: Head, count: int, source: Source) -> list[Entry]:
-    """Up to ``count`` candidates, oldest first, marked as busy; the caller notes what became of each."""
+def take(head: Head, count: int, source: Source, *, runs: bool = False) -> list[Entry]:
+    """Up to ``count`` candidates, oldest first, marked as busy; the caller notes what became of each.
+
+    ``runs``: of a FIFO queue, as few of its groups as have so many messages that may be had one after the other.
+    """
     with head.lock:
         age = source.monotonic() - head.listed_at
         cached = age < 2 * source.seconds
         if not cached:
             _load(head, source)
-        found = list(_free(head, count, source.clock()))
+        found = _free(head, count, source.clock(), runs)
         # A page that has what is asked for serves its second out, and one that has nothing two, unless a bell rang.
         if cached and (found and age >= source.seconds or len(found) < count and source.bell() != head.bell):
             _load(head, source)
-            found = list(_free(head, count, source.clock()))
+            found = _free(head, count, source.clock(), runs)
         pages = 1
-        while len(found) < count and not head.complete and pages < _SCAN:
+        while len(found) < (1 if head.fifo else count) and not head.complete and pages < _SCAN:
             try:
-                _extend(head, source, PAGE)
+                _go_on(head, source)
             except QueueError:
                 if not found:
                     raise
                 break
-            found = list(_free(head, count, source.clock()))
+            found = _free(head, count, source.clock(), runs)
             pages += 1
         now = source.clock()
         _skip(head, now)
@@ -186,13 +211,16 @@ def take(head: Head, count: int, source: Source) -> list[Entry]:
         return found
 
 
-def _free(head: Head, count: int, now: float) -> Iterator[Entry]:
-    for entry in head.entries.values():
+def _free(head: Head, count: int, now: float, runs: bool) -> list[Entry]:
+    if not (runs and head.fifo):
+        return list(islice(head.free(now), count))
+    found = []
+    for entry in head.free(now):
         if count <= 0:
-            return
-        if entry.free(now):
-            count -= 1
-            yield entry
+            break
+        found.append(entry)
+        count -= 1 + len(head.following(entry, now, count))
+    return found
 
 
 def _load(head: Head, source: Source) -> None:
@@ -208,12 +236,47 @@ def _load(head: Head, source: Source) -> None:
     free_again = sorted(entry.id for entry in head.held.values() if entry.free(now))
     busy = sum(not entry.free(now) for entry in head.entries.values())
     head.entries, head.complete = {each: head.held[each] for each in free_again}, False
-    _extend(head, source, min(PAGE, max(source.least, busy + 2 * head.taken)))
+    head.fifo, head.delay = source.shards.fifo, source.queue_delay
+    if head.fifo:
+        head.length = max(PAGE, head.length // 2)
+        _list_fifo(head, source)
+    else:
+        _extend(head, source, PAGE_OF_GROUPS if head.grouped else min(PAGE, max(source.least, busy + 2 * head.taken)))
     head.listed_at, head.taken = listed_at, 0
+
+
+def _go_on(head: Head, source: Source) -> None:
+    """Look further than to the page's end."""
+    if not head.fifo:
+        _extend(head, source, PAGE)
+    elif head.length >= LISTING_LIMIT:
+        head.complete = True  # as far as anybody looks
+    else:
+        head.length = min(5 * head.length, LISTING_LIMIT)
+        _list_fifo(head, source)
+
+
+def _list_fifo(head: Head, source: Source) -> None:
+    """The page of a FIFO queue: all from one listing, from the very beginning.
+
+    A message is had before another one only if whoever listed the other one would have seen it, so there are no two
+    listings here, and nothing is skipped.
+    """
+    page, head.complete = _list(head, source, source.after, '', head.length)
+    for entry in page:
+        if (entry.envelope is None or entry.doubtful) and not entry.gone:
+            # Without the envelope nobody can tell its group, and what is gone would keep it waiting.
+            envelope = source.read(entry.id)
+            entry.envelope, entry.gone, entry.doubtful = envelope or entry.envelope, envelope is None, False
+            if envelope:
+                head.note(entry, source.clock())
+    head.entries = {entry.id: entry for entry in page}
 
 
 def _skip(head: Head, now: float) -> None:
     """Begin behind what comes first and is not free, if that is a page or more."""
+    if head.fifo:
+        return
     first = list(takewhile(lambda entry: not entry.free(now), head.entries.values()))
     if len(first) >= PAGE:
         for entry in first:
@@ -253,6 +316,7 @@ def _list(head: Head, source: Source, after: str, end_marker: str, limit: int) -
     rows, complete = source.shards.page(limit, message_name(after) if after else '', end_marker)
     page = [read_row(row, listed_at) for row in rows]
     note_claims(page, source.shards)
+    head.grouped = head.grouped or any(entry.envelope and entry.envelope.group for entry in page)
     return [_known(head, entry) for entry in page], complete
 
 
@@ -260,12 +324,16 @@ def _known(head: Head, entry: Entry) -> Entry:
     """The entry we already know, unless the listing knows of a later delivery."""
     known = head.known.get(entry.id) or head.held.get(entry.id)
     if known is None or (known.delivery < entry.delivery and not known.gone):
+        if known:
+            entry.envelope = entry.envelope or known.envelope
         return entry
     if known.delivery == entry.delivery and entry.claim:
         # The same delivery: its row may tell of a renewal or a release through another proxy.
         if known.claim is None or entry.claim.renewed_at > known.claim.renewed_at or entry.claim.released:
             known.claim = entry.claim
-    known.listed_at = entry.listed_at
+    if head.fifo and not known.ended:
+        known.gone = False  # that held for the last page, whose messages were posted before somebody looked
+    known.listed_at, known.doubtful = entry.listed_at, entry.doubtful
     known.envelope = known.envelope or entry.envelope
     return known
 
@@ -273,7 +341,8 @@ def _known(head: Head, entry: Entry) -> Entry:
 def read_row(row: dict[str, Any], listed_at: float = 0) -> Entry:
     """The entry of a messages container's row, without its claims."""
     value = decode_row(row['hash'])
-    return Entry(parse_message(row['name']), value and parse_envelope(value), listed_at=listed_at)
+    return Entry(parse_message(row['name']), value and parse_envelope(value), listed_at=listed_at,
+                 doubtful=row.get('doubtful', False))
 
 
 def note_claims(page: list[Entry], shards: Shards) -> None:

@@ -207,18 +207,16 @@ def _seconds(value: float) -> str:
 
 def check(history: Iterable[Operation], *, skew: float = 0, overlaps_fatal: bool = False) -> Verdict:
     """Judge a history. ``skew``: seconds that a lease may be short because clocks differ."""
-    by_op: dict[str, list[Operation]] = defaultdict(list)
-    for operation in history:
-        by_op[operation.op].append(operation)
+    by_op = _by_op(history)
     drains = by_op['drain']
     posts = {post.value: post for post in by_op['post']}
     acks = _by_value(by_op['ack'])
-    grants = _by_value(_grants(by_op, acks, skew))
+    given_by_value = _by_value(_grants(by_op, acks, skew))
     verdict = Verdict(
         drained=bool(drains) and drains[-1].phase == 'ok', overlaps_fatal=overlaps_fatal, posts=len(posts),
         acknowledged=sum(post.phase == 'ok' for post in posts.values()),
-        deliveries=sum(map(len, grants.values())), acks=sum(ack.phase == 'ok' for ack in by_op['ack']))
-    for value, given in grants.items():
+        deliveries=sum(map(len, given_by_value.values())), acks=sum(ack.phase == 'ok' for ack in by_op['ack']))
+    for value, given in given_by_value.items():
         if value not in posts or posts[value].phase == 'fail':
             verdict.unexpected.append(value)
         elif posts[value].phase == 'info':
@@ -231,9 +229,22 @@ def check(history: Iterable[Operation], *, skew: float = 0, overlaps_fatal: bool
         _judge_acks(verdict, value, posts.get(value), given, acks.get(value, []))
     verdict.visible_after.sort()
     if verdict.drained:
-        _judge_drained(verdict, posts, grants, acks, drains[-1].answered_at)
+        _judge_drained(verdict, posts, given_by_value, acks, drains[-1].answered_at)
         _excuse(verdict, by_op['pop'])
     return verdict
+
+
+def grants(history: Iterable[Operation], *, skew: float = 0) -> dict[Any, list[Grant]]:
+    """All deliveries of each message, in the order of their answers."""
+    by_op = _by_op(history)
+    return _by_value(_grants(by_op, _by_value(by_op['ack']), skew))
+
+
+def _by_op(history: Iterable[Operation]) -> dict[str, list[Operation]]:
+    found: dict[str, list[Operation]] = defaultdict(list)
+    for operation in history:
+        found[operation.op].append(operation)
+    return found
 
 
 def _by_value(things: Iterable[Any]) -> dict[Any, list[Any]]:

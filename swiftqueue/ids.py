@@ -38,6 +38,12 @@ class Ids:
         self.random_bits = random_bits
         self.last = 0
 
+    def after(self, message_id: str) -> str:
+        """An id whose time is now, or right behind that of the other one, should its clock be ahead of ours."""
+        now = int(self.clock() * TICKS)
+        return _format(max(now, _ticks(message_id) + 1) if message_id else now,
+                       self.random_bits(62) // SHARDS * SHARDS)
+
     def new(self, delay: int = 0, shard: int = 0) -> str:
         """An id in that shard whose time is ``delay`` seconds from now; later calls with one delay sort later."""
         now = int(self.clock() * TICKS)
@@ -52,8 +58,12 @@ def is_id(text: str) -> bool:
 
 def available_at(message_id: str) -> float:
     """The instant from which the message may be handed out."""
-    digits = message_id.replace('-', '')
-    return (int(digits[:12], 16) * 4096 + int(digits[13:16], 16)) / TICKS
+    return _ticks(message_id) / TICKS
+
+
+def sequence_number(message_id: str) -> str:
+    """Twenty digits that rise as ids do: those of its time, and four of what is random in it."""
+    return f'{_ticks(message_id) * 10000 + (int(message_id[19:23], 16) & 0x3fff) // 2:020d}'
 
 
 def shard_of(message_id: str) -> int:
@@ -76,6 +86,11 @@ def derived(message_id: str, salt: str) -> str:
 def floor(instant: float) -> str:
     """The smallest id of that instant: where a listing up to it ends."""
     return _format(max(0, int(instant * TICKS)), 0)
+
+
+def _ticks(message_id: str) -> int:
+    digits = message_id.replace('-', '')
+    return int(digits[:12], 16) * 4096 + int(digits[13:16], 16)
 
 
 def _format(ticks: int, low: int) -> str:

@@ -5,6 +5,7 @@ left behind                              what becomes of it
 =======================================  ============================================================
 claims whose message was acked           deleted, once nobody can see the message's row any more
 messages that expired, their rows left   deleted, where Swift's own expirer did not
+deduplication ids that expired           the same
 a generation that a purge ended          emptied; what was posted to it after the purge is moved
 the generations of a deleted queue       emptied, because they are marked as ended
 subscriptions that ended, or whose       deleted, and what is on its way to their webhooks; so is what the notifier
@@ -36,6 +37,7 @@ from eventlet import Timeout
 
 from swiftqueue import ids
 from swiftqueue.errors import QueueError, Unavailable
+from swiftqueue.fifo import WINDOW
 from swiftqueue.head import CLOCK_SKEW
 from swiftqueue.janitor_replicas import Objects, Replicas
 from swiftqueue.names import (
@@ -61,6 +63,7 @@ from swiftqueue.names import (
     published_container,
     queue_container,
     queue_of,
+    sent_container,
     subscription_name,
 )
 from swiftqueue.swift import TICK, GenerationGone, Response, Swift, modified_at
@@ -167,6 +170,7 @@ class _Generation:
     name: str
     messages: str  # container
     claims: str  # container
+    sent: str  # container, '' if it has none
     put_at: float  # when the younger of them was created or marked
     has_messages: bool
     has_claims: bool
@@ -200,15 +204,19 @@ class _Visit:
 
     def _generations(self) -> list[_Generation]:
         put_at: dict[tuple[str, int], float] = {}
-        for prefix in (messages_container(self.queue), claims_container(self.queue, '').removesuffix(NUL + '0')):
+        sent: dict[tuple[str, int], str] = {}
+        for prefix in (messages_container(self.queue), claims_container(self.queue, '').removesuffix(NUL + '0'),
+                       sent_container(self.queue)):
             for row in self.swift.listing(prefix=prefix):
                 if found := parse_container(row['name']):
                     put_at[found[2:]] = max(put_at.get(found[2:], 0), modified_at(row))
-        return [self._generation(*each, put_at[each]) for each in sorted(put_at)]
+                    if found[0] == 'sent':
+                        sent[found[2:]] = row['name']
+        return [self._generation(*each, sent.get(each, ''), put_at[each]) for each in sorted(put_at)]
 
-    def _generation(self, name: str, shard: int, put_at: float) -> _Generation:
+    def _generation(self, name: str, shard: int, sent: str, put_at: float) -> _Generation:
         messages, claims = messages_container(self.queue, name, shard), claims_container(self.queue, name, shard)
-        return _Generation(name, messages, claims, put_at, self._holds_any(messages), self._holds_any(claims))
+        return _Generation(name, messages, claims, sent, put_at, self._holds_any(messages), self._holds_any(claims))
 
     def _holds_any(self, container: str) -> bool:
         try:
@@ -273,6 +281,7 @@ class _Visit:
         if generation.has_claims:
             for rows in self._pages(generation.claims):
                 self._delete_claims(generation, ([row] for row in rows))
+        self._forget_sent(generation, 0)
 
     def _dispose(self, generation: _Generation, row: Row, cutoff: float, target: Record | None) -> None:
         there = None
@@ -306,7 +315,7 @@ class _Visit:
         """
         if self.swift.clock() - max(ended_at, generation.put_at) < self.ages.settled:
             return
-        self._drop_empty(generation.claims, generation.messages)
+        self._drop_empty(*filter(None, (generation.sent, generation.claims, generation.messages)))
 
     def _drop_empty(self, *containers: str) -> None:
         """Delete the containers in this order, up to the first that a replica has something in."""
@@ -370,6 +379,14 @@ class _Visit:
             self._remove_finished_claims(generation)
         if generation.has_messages:
             self._remove_expired_messages(generation)
+        self._forget_sent(generation, WINDOW + self.ages.retention)
+
+    def _forget_sent(self, generation: _Generation, age: float) -> None:
+        """Delete the deduplication ids that are as old as that; most have expired, and the object expirer was there."""
+        for rows in self._pages(generation.sent) if generation.sent else ():
+            self._each(lambda row: self._write(f'forget a deduplication id of generation {generation.name}',
+                                               self.swift.delete, generation.sent, row['name']),
+                       [row for row in rows if self.swift.clock() - modified_at(row) >= age])
 
     def _remove_finished_claims(self, generation: _Generation) -> None:
         rows = chain.from_iterable(self._pages(generation.claims, end_marker=CLAIMS_END))

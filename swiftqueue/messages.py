@@ -17,6 +17,7 @@ from swiftqueue import ids
 from swiftqueue.attributes import max_message_size
 from swiftqueue.claim_objects import ClaimObjects
 from swiftqueue.errors import Invalid, MessageClaimed, QueueError
+from swiftqueue.fifo import Fifo
 from swiftqueue.head import CLOCK_SKEW, Entry, available, claims_between, note_claims, read_row
 from swiftqueue.limits import check_integer, check_size
 from swiftqueue.markers import Marker
@@ -73,6 +74,15 @@ class Messages:
             raise Invalid(f'A client id has at most {MAX_CLIENT_ID} characters.')
         check_size('The messages', size,
                    attributes.get('_max_messages_post_size') or options.max_messages_post_size)
+        if record.fifo:
+            posted = Fifo(self.queue).post(messages, client_id)
+        else:
+            posted = self._post_all(record, messages, client_id)
+        if any(one.error is None for one in posted):
+            self.queue.ring()
+        return posted
+
+    def _post_all(self, record: Record, messages: list[NewMessage], client_id: str) -> list[Posted]:
         # In turn from a shard by chance, so that no rhythm of two queues or posters fills some shards more than others.
         first = self.engine.random_bits(32) if record.shards > 1 else 0
         batch = [(*self._new(message, record, client_id, (first + number) % record.shards), message.size)
@@ -80,8 +90,6 @@ class Messages:
         posted = self.swift.at_most(lambda new: self._post(record, *new), batch)
         if record.subscribed_at:
             posted = self._publish(record, posted, [envelope for _, envelope, _ in batch])
-        if any(one.error is None for one in posted):
-            self.queue.ring()
         return posted
 
     def _publish(self, record: Record, posted: list[Posted], envelopes: list[Envelope]) -> list[Posted]:
@@ -95,9 +103,7 @@ class Messages:
 
     def _new(self, message: NewMessage, record: Record, client_id: str, shard: int) -> tuple[str, Envelope]:
         attributes, options = record.attributes, self.queue.options(record)
-        ttl = attributes.get('_default_message_ttl') or options.default_message_ttl
-        if message.ttl is not None:
-            ttl = check_integer('ttl', message.ttl, options.min_message_ttl, options.max_message_ttl)
+        ttl = self.ttl(message, record)
         delay = attributes.get('_default_message_delay') or options.default_message_delay
         if message.delay is not None:
             delay = check_integer('delay', message.delay, 0, options.max_message_delay)
@@ -105,7 +111,15 @@ class Messages:
         available_at = ids.available_at(message_id)
         return message_id, Envelope(
             body=message.body, created_at=available_at - delay, ttl=ttl, delay=delay,
-            expires_at=available_at + ttl, client_id=client_id, attributes=message.attributes or {})
+            expires_at=available_at + ttl, client_id=client_id, attributes=message.attributes or {},
+            group=message.group)
+
+    def ttl(self, message: NewMessage, record: Record) -> int:
+        """That of a new message, in seconds. Raises Invalid."""
+        options = self.queue.options(record)
+        if message.ttl is not None:
+            return check_integer('ttl', message.ttl, options.min_message_ttl, options.max_message_ttl)
+        return record.attributes.get('_default_message_ttl') or options.default_message_ttl
 
     def _post(self, record: Record, message_id: str, envelope: Envelope, size: int) -> Posted:
         def store(record: Record) -> None:
@@ -120,16 +134,30 @@ class Messages:
         return Posted(message_id)
 
     def store(self, record: Record, message_id: str, envelope: Envelope, timestamp: float, *,
-              mine: Callable[[Response], bool] | None = None) -> None:
+              mine: Callable[[Response], bool] | None = None) -> bool:
         """Store one message. With one timestamp, a repeated store never brings back what was acked since.
 
-        ``mine`` says of what is there already whether it is to be stored again.
+        False if it was. ``mine`` says of what is there already whether it is to be stored again. In a FIFO queue the
+        message is listed by a majority of replicas then, and nobody passes it over. Raises GenerationGone,
+        QuotaExceeded, Unavailable.
         """
         content = envelope.content()
         etag = md5(content, usedforsecurity=False).hexdigest()
         headers = {'X-Delete-At': str(delete_at(envelope.expires_at))} | envelope.row(etag, self.engine.inline_limit)
-        self.swift.store(self.queue.shards(record).messages(message_id), message_name(message_id), content, headers,
-                         timestamp, mine=mine)
+        stored = self.swift.store(self.queue.shards(record).messages(message_id), message_name(message_id), content,
+                                  headers, timestamp, mine=mine)
+        if stored and record.fifo:
+            self.show(record, message_id, envelope, timestamp)
+        return stored
+
+    def show(self, record: Record, message_id: str, envelope: Envelope, timestamp: float) -> None:
+        """Have a majority of the container's replicas list a message that is stored. Raises Unavailable."""
+        content = envelope.content()
+        etag = md5(content, usedforsecurity=False).hexdigest()
+        if not self.engine.encrypted:  # else whoever needs it reads the message
+            etag, = envelope.row(etag, self.engine.inline_limit).values()
+        self.swift.show(self.queue.shards(record).messages(message_id), message_name(message_id), etag, len(content),
+                        timestamp)
 
     # -- read --
 
@@ -273,7 +301,8 @@ class Messages:
             expires_at=envelope.expires_at, client_id=envelope.client_id, attributes=envelope.attributes,
             claim_id=self.queue.sign(claim.claim) if live and claim.claim else None,
             deliveries=max(0, deliveries - envelope.claims_before), source=envelope.source,
-            deliveries_before=envelope.deliveries_before)
+            deliveries_before=envelope.deliveries_before, group=envelope.group,
+            deduplication=envelope.deduplication)
 
     def get(self, message_ids: list[str]) -> list[Message]:
         """Those of the messages that are there, in the order asked for.
@@ -361,8 +390,19 @@ class Messages:
 
     def remove(self, record: Record, message_id: str) -> None:
         """The end of a message. Only for who has the right to: it leaves a tombstone whatever is there."""
-        self.swift.delete(self.queue.shards(record).messages(message_id), message_name(message_id))
+        container, name = self.queue.shards(record).messages(message_id), message_name(message_id)
+        deleted_at = self.swift.delete(container, name)
         self.queue.head(record).forget(message_id, self.engine.clock())
+        if record.fifo:
+            self._let_group_go_on(container, name, deleted_at)
+
+    def _let_group_go_on(self, container: str, name: str, deleted_at: float) -> None:
+        """Where its row stayed, the group of a message that is gone would wait until its claim runs out."""
+        try:
+            self.swift.hide(container, name, deleted_at)
+        except QueueError as error:
+            self.swift.logger.warning('swiftqueue: %r waits for late rows: %s', container, error)
+        self.queue.ring()
 
     # -- count --
 
@@ -371,7 +411,7 @@ class Messages:
         return self.queue.with_generation(self._stats)
 
     def _stats(self, record: Record) -> Stats:
-        now = self.engine.clock()
+        now, queue_delay = self.engine.clock(), record.attributes.get('_default_message_delay') or 0
         total = claimed = delayed = 0
         oldest = newest = None
         after, complete = '', False
@@ -382,7 +422,10 @@ class Messages:
                     continue
                 total += 1
                 claimed += bool(entry.claim and entry.claim.live(now))
-                delayed += not available(entry.id, entry.envelope, now)
+                if record.fifo:
+                    delayed += bool(queue_delay) and now < entry.envelope.created_at + queue_delay
+                else:
+                    delayed += not available(entry.id, entry.envelope, now)
                 oldest, newest = oldest or entry, entry
             after = page[-1].id if page else ''
         return Stats(total, claimed, delayed, *(

@@ -10,7 +10,8 @@ from typing import Any
 class NewMessage:
     """A message to post. ``ttl`` and ``delay`` of None take the queue's defaults.
 
-    ``size`` is what its door counts, in bytes, to be held against the queue's limit for one message.
+    ``size`` is what its door counts, in bytes, to be held against the queue's limit for one message. ``group`` is the
+    message group; ``deduplication`` is an id that a FIFO queue takes once in five minutes.
     """
 
     body: Any
@@ -18,6 +19,8 @@ class NewMessage:
     delay: int | None = None
     attributes: dict[str, Any] | None = None
     size: int = 0
+    group: str = ''
+    deduplication: str = ''
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,8 @@ class Message:
     deliveries: int = 0
     source: str = ''
     deliveries_before: int = 0
+    group: str = ''
+    deduplication: str = ''
 
 
 @dataclass(frozen=True)

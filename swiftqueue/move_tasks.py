@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import eventlet
 
 from swiftqueue.errors import (
+    Invalid,
     MoveTaskNotFound,
     MoveTaskOver,
     MoveTaskRunning,
@@ -71,9 +72,8 @@ class MoveTasks:
         queue = self.queue
         queue.allow('owner')
         check_integer('rate', rate, 0, MOST_RATE)
-        queue.record()
-        if destination:
-            queue.account.queue(destination).record()
+        if queue.fifo or destination and queue.account.queue(destination).fifo:
+            raise Invalid('No task moves messages out of a FIFO queue or into one.')
         if not self._is_dead_letter_queue():
             raise NoDeadLetterQueue('No queue sends its dead letters here.')
         stats = queue.stats()

@@ -69,7 +69,8 @@ def _carry_out(queue: Queue, record: Record, entry: Entry) -> bool:
         return False
     target, sent_at = queue.account.queue(move.queue), ids.available_at(move.id)
     moved = Envelope(envelope.body, sent_at, move.ttl, delay=0, expires_at=sent_at + move.ttl,
-                     client_id=envelope.client_id, attributes=envelope.attributes)
+                     client_id=envelope.client_id, attributes=envelope.attributes, group=envelope.group,
+                     deduplication=envelope.deduplication)
 
     def store(there: Record) -> None:
         if moved.expires_at > queue.engine.clock() + 1:  # Swift takes nothing that has expired; then it is over there

@@ -12,6 +12,7 @@ container                                     holds
                                               ``\0move-cancel\0NNNNNNNNN``: that task is to stop
 ``\0published\0NAME\0BORN``                   ``\0subscription\0ID``: one object per subscription;
                                               ``\0post\0ID``: what is yet to be brought to subscribers
+``\0sent\0NAME\0GENERATION\0SHARD``           FIFO queues: ``\0HASH``: one object per deduplication id
 ============================================  ==================================================
 
 Two kinds of queues are not among a tenant's queues, and have a NAME that no queue can have: ``topic:NAME``, and
@@ -49,6 +50,7 @@ True
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import zlib
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -109,12 +111,21 @@ def claims_container(queue: str, generation: str, shard: int = 0) -> str:
     return _join('claims', queue, generation, str(shard))
 
 
+def sent_container(queue: str, generation: str | None = None) -> str:
+    """The container of what a FIFO queue was sent lately; without a generation, the prefix of all of the queue's."""
+    return _join('sent', queue, '') if generation is None else _join('sent', queue, generation, '0')
+
+
+def sent_name(scope: str, deduplication: str) -> str:
+    return _join(hashlib.sha256(f'{scope}\x00{deduplication}'.encode('utf-8', 'surrogatepass')).hexdigest())
+
+
 def parse_container(container: str) -> tuple[str, str, str, int] | None:
     """(kind, queue, generation, shard) of a container of ours, '' for no generation; None for any other."""
     parts = container.split(NUL)
     if len(parts) == 3 and parts[0] == '' and parts[1] in _KINDS:
         return 'queue', _KINDS[parts[1]] + parts[2], '', 0
-    if len(parts) == 5 and parts[0] == '' and parts[1] in ('messages', 'claims') and parts[4] in _SHARDS:
+    if len(parts) == 5 and parts[0] == '' and parts[1] in ('messages', 'claims', 'sent') and parts[4] in _SHARDS:
         return parts[1], parts[2], parts[3], int(parts[4])
     return None
 
@@ -143,6 +154,12 @@ def subscription_name(subscription_id: str = '') -> str:
 
 def post_name(post_id: str = '') -> str:
     return _join('post', post_id)
+
+
+def has_rows_that_matter(container: str) -> bool:
+    """Whether it is one of ours with objects that are found by their rows; others are asked for by name."""
+    found = parse_container(container)
+    return found is not None and found[0] != 'sent'
 
 
 def message_name(message_id: str) -> str:
@@ -229,6 +246,8 @@ class Envelope:
     claims_before: int = 0
     source: str = ''
     deliveries_before: int = 0
+    group: str = ''
+    deduplication: str = ''
     complete: bool = True  # False: a row whose body did not fit
 
     def content(self) -> bytes:
@@ -248,7 +267,7 @@ class Envelope:
                  'expires_at': self.expires_at, 'client_id': self.client_id}
         if self.attributes:
             value['attributes'] = self.attributes
-        for name in ('claims_before', 'source', 'deliveries_before'):
+        for name in ('claims_before', 'source', 'deliveries_before', 'group', 'deduplication'):
             if getattr(self, name):
                 value[name] = getattr(self, name)
         return value
@@ -260,7 +279,8 @@ def parse_envelope(value: dict[str, Any]) -> Envelope:
         body=value.get('body'), created_at=value['created_at'], ttl=value['ttl'],
         delay=value['delay'], expires_at=value['expires_at'], client_id=value['client_id'],
         attributes=value.get('attributes', {}), claims_before=value.get('claims_before', 0),
-        source=value.get('source', ''), deliveries_before=value.get('deliveries_before', 0), complete='body' in value)
+        source=value.get('source', ''), deliveries_before=value.get('deliveries_before', 0),
+        group=value.get('group', ''), deduplication=value.get('deduplication', ''), complete='body' in value)
 
 
 # -- the claim -------------------------------------------------------------------------------------
@@ -282,6 +302,8 @@ class ClaimState:
     for the holder, whatever its ttl. ``members`` (only in the content of the object that the claim id names) are
     ``[message id, delivery number, instant at which the message object expires]``. ``move`` says that it is no
     delivery: the message is on its way into another queue, see moves.py.
+    ``mates`` (only in the content, and only of a FIFO queue) are the deliveries of one group that were made at once,
+    this one among them.
     """
 
     claim: str
@@ -293,12 +315,16 @@ class ClaimState:
     released: bool = False
     members: tuple[tuple[str, int, int], ...] = ()
     move: Move | None = None
+    mates: tuple[tuple[str, int], ...] = ()
 
     def live(self, now: float) -> bool:
         return not self.released and now < self.expires_at
 
     def content(self) -> bytes:
-        return to_json(self._json() | {'members': [list(member) for member in self.members]})
+        value = self._json() | {'members': [list(member) for member in self.members]}
+        if self.mates:
+            value['mates'] = [list(mate) for mate in self.mates]
+        return to_json(value)
 
     def headers(self, etag: str) -> dict[str, str]:
         """For the row, and for a HEAD of the object."""
@@ -323,7 +349,8 @@ def parse_claim_state(value: dict[str, Any]) -> ClaimState:
         renewed_at=value['renewed_at'], expires_at=value['expires_at'],
         keep_until=value['keep_until'], released=value['released'],
         members=tuple((member[0], member[1], member[2]) for member in value.get('members', ())),
-        move=Move(*value['move']) if value.get('move') else None)
+        move=Move(*value['move']) if value.get('move') else None,
+        mates=tuple((mate[0], mate[1]) for mate in value.get('mates', ())))
 
 
 def parse_claim_header(text: str) -> ClaimState:
@@ -456,6 +483,11 @@ class Record:
     def begun_at(self) -> float:
         """When the generation was begun."""
         return int(self.generation.partition('-')[0], 16) / 1000
+
+    @property
+    def fifo(self) -> bool:
+        """Whether messages of one group are delivered in order, and each only once."""
+        return bool(self.attributes.get('_fifo'))
 
     def fit(self, message_id: str) -> str:
         """The id that a message of another generation takes here: its own, unless there is no such shard."""

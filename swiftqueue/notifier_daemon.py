@@ -18,6 +18,7 @@ from swift.common.middleware.memcache import MemcacheMiddleware
 from swiftqueue.container_servers import ContainerServers
 from swiftqueue.errors import QueueError
 from swiftqueue.limits import Options
+from swiftqueue.majorities import Majorities
 from swiftqueue.notifier import Notifier
 from swiftqueue.object_servers import Primaries
 from swiftqueue.queues import Engine
@@ -51,7 +52,8 @@ class NotifierDaemon(Daemon):
         self.logger = utils.get_logger(conf, log_route=SECTION)
         # The key signs the claims on what is on its way to webhooks, which nobody else gets to see.
         self._engine = Engine(Options(), SECTION.encode(), encrypted=encrypts(client.app),
-                              primaries=Primaries(client.get_object_ring))
+                              primaries=Primaries(client.get_object_ring),
+                              majorities=Majorities(client.container_ring))
         sender = Sender(networks, seconds=seconds)
         self._notifier = Notifier(self._engine, self._swift, ContainerServers(client.container_ring), sender.send,
                                   self.logger, workers=int(workers), hold=math.ceil(seconds) + _SPARE)
@@ -77,7 +79,8 @@ class NotifierDaemon(Daemon):
 
     def _swift(self, account: str) -> Swift:
         return Swift(self._app, {'swift.cache': self._cache}, account, logger=self.logger,
-                     infocache=self._engine.infocache(), primaries=self._engine.primaries)
+                     infocache=self._engine.infocache(), primaries=self._engine.primaries,
+                     majorities=self._engine.majorities)
 
 
 def _number(conf: dict[str, str], name: str) -> float:

@@ -1,12 +1,14 @@
-"""Object servers, asked one by one over kept connections, with no proxy-server in between.
+"""Storage servers, asked one by one over kept connections, with no proxy-server in between.
 
-There are two reasons for that. A read of all replicas through Swift's proxy opens a connection to each of them, and to
-as many handoffs, one after the other; where all primaries have the object, the same can be had for less than half of
-that. And such a read is content with any one replica that answers, be it one that missed a delete, and does not tell.
+For object servers there are two reasons for that; for container servers see majorities.py. A read of all
+replicas through Swift's proxy opens a connection to each of them, and to as many handoffs, one after the other; where
+all primaries have the object, the same can be had for less than half of that. And such a read is content with any one
+replica that answers, be it one that missed a delete, and does not tell.
 """
 
 from __future__ import annotations
 
+import random
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
@@ -71,22 +73,40 @@ class Servers:
                 answers[number] = answer
         return list(answers.values()), len(nodes)
 
+    def ask_most(self, ring: Ring, method: str, account: str, container: str, headers: Mapping[str, str],
+                 good: set[int], *, query: str = '', body: bytes = b'', all_healthy: bool = False,
+                 ) -> tuple[list[HTTPResponse], int]:
+        """What primaries of the container answer, asked in any order until more than half of all gave a good answer.
+
+        And how many there are. ``all_healthy``: the others are asked too, unless they failed lately.
+        """
+        nodes, path = _primaries(ring, account, container)
+        answers: list[HTTPResponse] = []
+        for node in sorted(random.sample(nodes, len(nodes)), key=self._is_shunned):
+            enough = 2 * sum(answer.status in good for answer in answers) > len(nodes)
+            if enough and (not all_healthy or self._is_shunned(node)):
+                break
+            if answer := self._ask(node, method, path, headers, self._answer_seconds, query, body):
+                answers.append(answer)
+        return answers, len(nodes)
+
     def _is_shunned(self, node: Node) -> bool:
         return self._shunned.get(_device(node), 0) > self._monotonic()
 
     def _ask(self, node: Node, method: str, path: str, headers: Mapping[str, str],
-             seconds: float) -> HTTPResponse | None:
+             seconds: float, query: str = '', body: bytes = b'') -> HTTPResponse | None:
         """The answer, None if there is none or it is an error of the server or its device."""
         address, path, response = (node['ip'], node['port']), quote(f'/{node["device"]}{path}'), None
+        path += f'?{query}' if query else ''
         try:
             with Timeout(seconds):
                 if kept := self._kept(address):
                     try:
-                        response = self._try(address, kept, method, path, headers)
+                        response = self._try(address, kept, method, path, headers, body)
                     except (OSError, HTTPException):
                         pass  # the server may have closed it, or been restarted
                 if response is None:
-                    response = self._try(address, BufferedHTTPConnection(*address), method, path, headers)
+                    response = self._try(address, BufferedHTTPConnection(*address), method, path, headers, body)
         except (OSError, HTTPException, Timeout):
             response = None
         if response is None or response.status >= 500:
@@ -104,11 +124,11 @@ class Servers:
         return None
 
     def _try(self, address: tuple[str, int], connection: BufferedHTTPConnection, method: str, path: str,
-             headers: Mapping[str, str]) -> HTTPResponse:
+             headers: Mapping[str, str], body: bytes) -> HTTPResponse:
         try:
-            connection.request(method, path, headers=headers)
+            connection.request(method, path, body or None, headers)
             response = connection.getresponse()
-            response.read()
+            response.content = response.read()
         except BaseException:  # a Timeout is one, and half an answer must not be taken for the next
             connection.close()
             raise
@@ -130,10 +150,10 @@ def _quorum(primaries: int, coded: bool) -> int:
     return primaries // 2 + 1 if coded else quorum_size(primaries)
 
 
-def _primaries(ring: Ring, account: str, container: str, name: str) -> tuple[list[Node], str]:
-    """The nodes, and the path of the object on each device."""
+def _primaries(ring: Ring, account: str, container: str, name: str | None = None) -> tuple[list[Node], str]:
+    """The nodes, and the path of the object, or of the container, on each device."""
     partition, nodes = ring.get_nodes(account, container, name)
-    return nodes, f'/{partition}/{account}/{container}/{name}'
+    return nodes, '/'.join(filter(None, (f'/{partition}', account, container, name)))
 
 
 def _device(node: Node) -> tuple[str, int, str]:

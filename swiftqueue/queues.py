@@ -22,13 +22,14 @@ from eventlet.semaphore import Semaphore
 
 from swiftqueue import attributes as queue_attributes
 from swiftqueue import policies
-from swiftqueue.attributes import FLAVOR, SHARDS
+from swiftqueue.attributes import FIFO, FLAVOR, SHARDS
 from swiftqueue.claims import Claims
 from swiftqueue.errors import Forbidden, Invalid, QueueError, QueueNotFound, Unavailable
 from swiftqueue.flavors import Definition, Flavors
 from swiftqueue.head import KNOWN_SECONDS, Head, Source
 from swiftqueue.ids import Ids
 from swiftqueue.limits import Options, check_integer, check_queue_name, check_size
+from swiftqueue.majorities import Majorities
 from swiftqueue.messages import Messages
 from swiftqueue.model import Page, QueueInfo, Stats
 from swiftqueue.move_tasks import MoveTasks
@@ -75,7 +76,7 @@ class Engine:
                  sleep: Callable[[float], None] = eventlet.sleep,
                  random_bits: Callable[[int], int] = secrets.randbits,
                  token_bytes: Callable[[int], bytes] = secrets.token_bytes,
-                 primaries: Callable[..., Replicas | None] | None = None):
+                 primaries: Callable[..., Replicas | None] | None = None, majorities: Majorities | None = None):
         self.options = options
         self.key = key  # signs receipts
         self.encrypted = encrypted  # objects are encrypted below us, so rows must not show bodies
@@ -84,6 +85,7 @@ class Engine:
         self.token_bytes = token_bytes
         self.random_bits = random_bits
         self.primaries = primaries
+        self.majorities = majorities
         self.ids = Ids(clock, random_bits)
         self.sleep = sleep
         self.waiting = Waiting(self)
@@ -108,7 +110,7 @@ class Engine:
                 given_up: Callable[[], bool] = lambda: False) -> Account:
         """The account of that name, on behalf of the request of ``environ``; ``app`` is the rest of the pipeline."""
         swift = Swift(app, environ, name, logger=logger, clock=self.clock, at_once=self.options.subrequests,
-                      infocache=self.infocache(), primaries=self.primaries)
+                      infocache=self.infocache(), primaries=self.primaries, majorities=self.majorities)
         return Account(self, swift, given_up)
 
     @property
@@ -263,6 +265,11 @@ class Queue:
             raise QueueNotFound(f'There is no queue {self.name}.')
         return record
 
+    @property
+    def fifo(self) -> bool:
+        """Whether it is a FIFO queue. Raises QueueNotFound, Unavailable."""
+        return self.record().fifo
+
     def _cached_record(self, seconds: float) -> Record | None:
         cached = self.engine.records.get(self.key)
         if cached and self.engine.monotonic() - cached.read_at < seconds \
@@ -307,7 +314,8 @@ class Queue:
         place would be an empty one. And where none is, the record is out of date. Raises GenerationGone then.
         """
         containers = self.shards(record).containers()
-        listed = {name for first in containers[:2] for name in self._containers(first.removesuffix('0'))}
+        listed = {name for prefix in {container.rpartition('\x00')[0] for container in containers}
+                  for name in self._containers(prefix)}
         missing = [container for container in containers if container not in listed]
         if not missing or len(missing) == len(containers):
             raise GenerationGone(record.generation)
@@ -347,7 +355,7 @@ class Queue:
             return False
         now = max(self.engine.clock(), self._deleted_at + TICK)
         attributes = dict(attributes)
-        shards = attributes.pop(SHARDS, None) or shards or options.default_shards
+        shards = attributes.pop(SHARDS, None) or (1 if attributes.get(FIFO) else shards or options.default_shards)
         record = Record(self._new_generation(), 0, now, attributes, shards,
                         placement=placement or Placement())
         headers = record.headers()  # may be too large: then nothing is stored
@@ -389,6 +397,8 @@ class Queue:
         if attributes.get(FLAVOR) != record.attributes.get(FLAVOR):
             raise Invalid('The flavor of a queue is settled when it is created.')
         shards = self._check_growth(record, attributes.pop(SHARDS, None))
+        if bool(attributes.get(FIFO)) != record.fifo:
+            raise Invalid('Whether a queue is a FIFO queue cannot be changed.')
         self._check(attributes, self.options(record))
         changed = replace(record, attributes=attributes, shards=shards, written_at=self._after(record))
         headers = changed.attribute_headers()
@@ -403,7 +413,7 @@ class Queue:
         """How many shards the queue is to have; as many as now for None. Raises Invalid."""
         if shards is None:
             return record.shards
-        check_integer(SHARDS, shards, 1, max(record.shards, self.options(record).max_shards))
+        check_integer(SHARDS, shards, 1, 1 if record.fifo else max(record.shards, self.options(record).max_shards))
         if shards < record.shards:
             raise Invalid(f'The queue has {record.shards} shards already, and can only get more.')
         return shards
@@ -460,11 +470,14 @@ class Queue:
         """Where the queue's pages come from; ``options`` are more fields of the source."""
         engine = self.engine
         return Source(self.shards(record), engine.options.head_seconds, engine.options.gate_seconds,
-                      lambda: self.swift.cache.bell(self.name), engine.clock, engine.monotonic, **options)
+                      lambda: self.swift.cache.bell(self.name), engine.clock, engine.monotonic,
+                      queue_delay=record.attributes.get('_default_message_delay') or 0,
+                      read=lambda message_id: self.messages.read(record, message_id, newest=True),
+                      **options)
 
     def shards(self, record: Record) -> Shards:
         """The containers of the record's generation."""
-        return Shards(self.swift, self.name, record.generation, record.shards)
+        return Shards(self.swift, self.name, record.generation, record.shards, record.fifo)
 
     def placed(self, record: Record) -> Record:
         """The record with a placement for new containers: its own, while the policies in it take any.
@@ -536,6 +549,10 @@ class Queue:
             raise Invalid('Queue metadata must be an object.')
         check_size('Queue metadata', len(to_json(attributes)), options.max_queue_metadata)
         queue_attributes.check(attributes, self.name, options, encrypted=self.engine.encrypted)
+        if attributes.get(FIFO) and self.name.startswith(TOPIC):
+            raise Invalid('A topic keeps no order.')
+        if attributes.get(FIFO) and not self.engine.majorities:
+            raise Invalid('There are no FIFO queues here: this process cannot ask container servers.')
         for right in ('read', 'write'):
             self.swift.check_acl(right, attributes.get(f'_{right}_acl'))
 

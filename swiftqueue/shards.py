@@ -13,7 +13,7 @@ from operator import itemgetter
 from typing import Any
 
 from swiftqueue.ids import shard_of
-from swiftqueue.names import claims_container, messages_container
+from swiftqueue.names import claims_container, messages_container, sent_container
 from swiftqueue.swift import Swift
 
 _SPARE = 8  # rows asked of a shard beyond one and a half times its share, since chance deals them out
@@ -41,6 +41,7 @@ class Shards:
     queue: str
     generation: str
     count: int
+    fifo: bool = False  # a page must show all that was acknowledged
 
     def messages(self, message_id: str) -> str:
         """The container of the message."""
@@ -52,8 +53,9 @@ class Shards:
 
     def containers(self, first: int = 0) -> list[str]:
         """All containers, from that shard on."""
-        return [container(self.queue, self.generation, shard) for shard in range(first, self.count)
-                for container in (messages_container, claims_container)]
+        found = [container(self.queue, self.generation, shard) for shard in range(first, self.count)
+                 for container in (messages_container, claims_container)]
+        return [*found, sent_container(self.queue, self.generation)] if self.fifo else found
 
     def page(self, limit: int, marker: str = '', end_marker: str = '') -> tuple[list[Row], bool]:
         """Rows of messages in order of their ids, and whether there are no more; if there are, they may be fewer.
@@ -79,9 +81,18 @@ class Shards:
             short = [part for part in unread if len(rows) < limit or part.marker < rows[limit - 1]['name']]
         return rows[:min(known, limit)], False
 
+    def last(self) -> str:
+        """The name of the last message that is stored in a FIFO queue; '' if there is none. Raises as :meth:`page`."""
+        rows, _ = self.swift.listing_of_most(messages_container(self.queue, self.generation), limit=1, reverse=True)
+        return rows[0]['name'] if rows else ''
+
     def _read_on(self, part: _Part, limit: int, end_marker: str) -> None:
-        rows = self.swift.listing(part.container, marker=part.marker, end_marker=end_marker, limit=limit)
+        if self.fifo:
+            rows, part.whole = self.swift.listing_of_most(
+                part.container, marker=part.marker, end_marker=end_marker, limit=limit)
+        else:
+            rows = self.swift.listing(part.container, marker=part.marker, end_marker=end_marker, limit=limit)
+            part.whole = len(rows) < limit
         part.rows += rows
-        part.whole = len(rows) < limit
         if rows:
             part.marker = rows[-1]['name']

@@ -91,6 +91,8 @@ class Subscriptions:
         options = self._check_options(options)
         ttl = DEFAULT_TTL if ttl is None else check_integer('ttl', ttl, MIN_TTL, MAX_TTL)
         record = self._record()
+        if record.fifo:
+            raise Invalid('A FIFO queue has no subscribers.')
         there = self._with_subscriber(record, subscriber)
         if there and there.confirmed:
             raise SubscriptionExists('There is a subscription with this subscriber already.')

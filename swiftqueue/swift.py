@@ -27,6 +27,7 @@ from swift.proxy.controllers.base import get_container_info
 from swiftqueue import policies
 from swiftqueue.cache import Cache
 from swiftqueue.errors import Forbidden, Invalid, QueueError, QuotaExceeded, Unauthorized, Unavailable
+from swiftqueue.majorities import Majorities, Row, deleted_row, new_row
 from swiftqueue.names import ROW
 from swiftqueue.object_servers import Replicas
 
@@ -84,7 +85,7 @@ class Swift:
     def __init__(self, app: Callable, environ: dict[str, Any], account: str, *,
                  logger: logging.Logger, clock: Callable[[], float] = time.time,
                  at_once: int = 10, infocache: dict[str, Any] | None = None,
-                 primaries: Callable[..., Replicas | None] | None = None):
+                 primaries: Callable[..., Replicas | None] | None = None, majorities: Majorities | None = None):
         self.app = app
         self.environ = environ
         self.account = account
@@ -92,6 +93,7 @@ class Swift:
         self.clock = clock
         self.at_once = at_once
         self.primaries = primaries  # see object_servers.Primaries
+        self.majorities = majorities
         self.cache = Cache(environ.get('swift.cache'), account)
         self.inherited = {key: environ[key] for key in _INHERITED if key in environ}
         self._base = _DEFAULTS | self.inherited
@@ -228,6 +230,38 @@ class Swift:
                 return
             marker = rows[-1]['name']
 
+    def listing_of_most(self, container: str, *, limit: int, reverse: bool = False, marker: str = '',
+                        end_marker: str = '') -> tuple[list[dict[str, Any]], bool]:
+        """One page of rows as a majority of the replicas see them together, and whether there are no more.
+
+        Every row of :meth:`show` is there. Raises GenerationGone, Unavailable.
+        """
+        pages = self.majorities and self.majorities.listing(
+            self.account, container, self._base.get('swift.trans_id', ''), limit=limit,
+            marker=marker, end_marker=end_marker, **({'reverse': 'true'} if reverse else {}))
+        if pages and 2 * pages.absent > pages.replicas:
+            raise GenerationGone(container)
+        if not pages or not pages.is_majority:
+            raise Unavailable('Too few container servers answer.')
+        return pages.merged(limit, reverse=reverse)
+
+    def show(self, container: str, name: str, etag: str, size: int, timestamp: float) -> None:
+        """Write the row of an object that was stored, so that a majority of the container's replicas has it.
+
+        Where something newer is known of the object, nothing changes. Raises Unavailable.
+        """
+        self._merge(container, new_row(name, etag, size, timestamp))
+
+    def hide(self, container: str, name: str, timestamp: float) -> None:
+        """Have a majority of the replicas know that the object was deleted. Raises Unavailable."""
+        self._merge(container, deleted_row(name, timestamp))
+
+    def _merge(self, container: str, row: Row) -> None:
+        policy = self._policy(container) if self.majorities else None
+        if policy is None or not self.majorities.merge(
+                policy, self.account, container, [row], self._base.get('swift.trans_id', '')):
+            raise Unavailable('Too few container servers answer.')
+
     # -- objects -----------------------------------------------------------------------------------
 
     def get(self, container: str, name: str) -> Response | None:
@@ -261,6 +295,12 @@ class Swift:
                                 'REQUEST_METHOD': 'HEAD', 'HTTP_X_BACKEND_ALLOW_RESERVED_NAMES': 'true'}
         info = get_container_info(environ, self.app, swift_source='MQ')
         return int(info['storage_policy']) if is_success(info['status']) else None
+
+    def deleted_at(self, container: str, name: str) -> float:
+        """When the object was deleted or expired, as far as Swift knows; 0 if it was not. Raises Unavailable."""
+        response = self.request('HEAD', container, name, headers={'X-Newest': 'true'})
+        _expect(response, 200, 404)
+        return response.timestamp if self._is_absent(response) else 0
 
     def _newest(self, method: str, container: str, name: str, replicas: Replicas | None) -> Response | None:
         """Swift's answer, which takes in handoffs, unless a primary knows of something newer."""
@@ -343,17 +383,19 @@ class Swift:
         _expect(response, 202)
         return True
 
-    def delete(self, container: str, name: str) -> None:
-        """Delete the object, also if a faster clock wrote it. Raises Unavailable."""
-        response = self._retried('DELETE', container, name)
+    def delete(self, container: str, name: str) -> float:
+        """Delete the object, also if a faster clock wrote it; the instant as of which it is. Raises Unavailable."""
+        timestamp = self.clock()
+        response = self._retried('DELETE', container, name, timestamp=timestamp)
         if response.status == 409:
             there = self.head_newest(container, name)
             if there is None:
-                return
-            response = self._retried('DELETE', container, name,
-                                     timestamp=max(self.clock(), there.timestamp + TICK))
+                return timestamp
+            timestamp = max(self.clock(), there.timestamp + TICK)
+            response = self._retried('DELETE', container, name, timestamp=timestamp)
         if not self._is_absent(response):
             _expect(response, 204)
+        return timestamp
 
     def delete_as_of(self, container: str, name: str, timestamp: float) -> None:
         """Delete the object as it was at that instant; what was stored later stays. Raises Unavailable."""

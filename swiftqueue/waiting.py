@@ -134,7 +134,7 @@ class Takers(Line):
         return refresh(self.page, queue.source(record), seconds)
 
     def _free(self, now: float) -> int:
-        return sum(entry.free(now) for entry in self.page.entries.values())
+        return sum(1 for _ in self.page.free(now))
 
     def hopeful(self, listed: bool, now: float) -> list[Waiter]:
         free, found = self._free(now), []

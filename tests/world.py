@@ -6,7 +6,7 @@ import logging
 import random
 
 import eventlet
-from model_swift import ModelCache, ModelPrimaries, ModelSwift
+from model_swift import ModelCache, ModelMajorities, ModelPrimaries, ModelSwift
 
 from swiftqueue.limits import Options
 from swiftqueue.queues import Account, Engine, Queue
@@ -31,14 +31,15 @@ class World:
         self.engines = [
             Engine(self.options, KEY, clock=self.clock, monotonic=self.clock, sleep=self.sleep,
                    random_bits=chance.getrandbits, token_bytes=chance.randbytes,
-                   primaries=ModelPrimaries(self.swift) if direct else None)
+                   primaries=ModelPrimaries(self.swift) if direct else None, majorities=ModelMajorities(self.swift))
             for _ in range(proxies)]
 
     def queue(self, name: str = 'jobs', proxy: int = 0, account: str = ACCOUNT, **environ) -> Queue:
         """The queue as one request through that proxy sees it."""
         engine = self.engines[proxy]
         swift = Swift(self.swift, {'swift.cache': self.cache, **environ}, account,
-                      logger=logging.getLogger('swiftqueue'), clock=engine.clock, primaries=engine.primaries)
+                      logger=logging.getLogger('swiftqueue'), clock=engine.clock, primaries=engine.primaries,
+                      majorities=engine.majorities)
         return Account(engine, swift).queue(name)
 
     def tick(self, seconds: float = 0.001) -> None:

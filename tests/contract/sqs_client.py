@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import uuid
 from typing import Any
 
 import aws
@@ -112,6 +113,13 @@ class SqsClient(EngineClient):
         if ttl is not None:
             self._set(queue, 'MessageRetentionPeriod', before['MessageRetentionPeriod'])
         return [each['MessageId'] for each in sent]
+
+    def create_fifo(self, queue: str) -> None:
+        self._ask('CreateQueue', QueueName=queue, Attributes={'FifoQueue': 'true'})
+
+    def send(self, queue: str, group: str, body: Any, deduplication: str | None = None) -> str:
+        return self._ask('SendMessage', queue, MessageBody=json.dumps(body), MessageGroupId=group,
+                         MessageDeduplicationId=deduplication or str(uuid.uuid4()))['MessageId']
 
     def list(self, *args: Any, **options: Any) -> tuple[list[Any], str | None]:
         bodies, marker = super().list(*args, **options)

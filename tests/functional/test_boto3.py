@@ -244,7 +244,8 @@ def test_errors_are_those_that_boto3_knows(sqs, queue):
     with pytest.raises(sqs.exceptions.QueueNameExists):
         sqs.create_queue(QueueName=queue.rsplit('/', 1)[1], Attributes={'DelaySeconds': '7'})
     with pytest.raises(sqs.exceptions.UnsupportedOperation):
-        sqs.create_queue(QueueName='x.fifo', Attributes={'FifoQueue': 'true'})
+        sqs.send_message(QueueUrl=queue, MessageBody='x', MessageAttributes={
+            'a': {'DataType': 'String', 'StringListValues': ['x']}})
 
 
 @pytest.mark.parametrize('key, secret, code', [

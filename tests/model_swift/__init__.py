@@ -7,9 +7,11 @@
 from .cache import ModelCache
 from .clock import Clock
 from .direct import Direct
+from .majorities import ModelMajorities
 from .primaries import ModelPrimaries
 from .proxy import ModelSwift, send
 from .recording import Call, Fault
 from .storage import ReplicaDown
 
-__all__ = ['Call', 'Clock', 'Direct', 'Fault', 'ModelCache', 'ModelPrimaries', 'ModelSwift', 'ReplicaDown', 'send']
+__all__ = ['Call', 'Clock', 'Direct', 'Fault', 'ModelCache', 'ModelMajorities', 'ModelPrimaries', 'ModelSwift',
+           'ReplicaDown', 'send']

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from math import ceil
@@ -59,6 +60,10 @@ class Shared:
     producers: int = 0  # still at work
     posts: int = 0
     emptied: int | None = None  # how many there were when the queue was first purged or deleted
+    lines: dict[int, str] = field(default_factory=dict)  # groups of a FIFO queue's messages, by value
+    batches: list[list[int]] = field(default_factory=list)  # values of messages that were posted at once
+    repeated: set[int] = field(default_factory=set)  # values of those that had to be sent again
+    ids: dict[int, set[str]] = field(default_factory=lambda: defaultdict(set))  # all under which a value was seen
     trouble: list[str] = field(default_factory=list)  # what no answer should look like
 
     @property

@@ -14,7 +14,7 @@ from typing import Any
 
 import eventlet
 from janitors import ModelReplicas
-from model_swift import Direct, ModelCache, ModelPrimaries, ModelSwift
+from model_swift import Direct, ModelCache, ModelMajorities, ModelPrimaries, ModelSwift
 from swift.common.exceptions import MemcacheConnectionError
 
 from swiftqueue.errors import Unavailable
@@ -128,7 +128,8 @@ class Process:
         chance = random.Random(cloud.chance.getrandbits(32))
         self.engine = Engine(OPTIONS, KEY, clock=self.clock, monotonic=lambda: cloud.hub.now,
                              random_bits=chance.getrandbits, token_bytes=chance.randbytes,
-                             primaries=self.primaries if chance.random() < cloud.profile.direct else None)
+                             primaries=self.primaries if chance.random() < cloud.profile.direct else None,
+                             majorities=ModelMajorities(cloud.swift, self.visit))
         self.direct = Direct(cloud.swift, self.clock, self.visit)
         self.filter = QueueFilter(self.swift, self.engine, cloud.logger)
 
@@ -174,7 +175,8 @@ class Process:
     def queue(self, name: str) -> Queue:
         """The queue as one request sees it that comes through no door."""
         swift = Swift(self.swift, {'swift.cache': Memcache(self)}, ACCOUNT, logger=self.cloud.logger, clock=self.clock,
-                      infocache=self.engine.infocache(), primaries=self.engine.primaries)
+                      infocache=self.engine.infocache(), primaries=self.engine.primaries,
+                      majorities=self.engine.majorities)
         return Account(self.engine, swift).queue(name)
 
     # -- what the filter has to its right, and what clients call --

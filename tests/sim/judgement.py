@@ -9,6 +9,7 @@ from typing import Any
 from swiftqueue.history import Operation, Verdict
 
 from .clients import SHORT, Shared
+from .lines import check_lines
 from .profiles import Profile
 
 Problem = tuple[str, Any]  # what it is, and the message's value
@@ -20,6 +21,8 @@ def judge(history: list[Operation], verdict: Verdict, profile: Profile, shared: 
     problems = [*_broken_promises(history, verdict, profile, shared), *_late(history, profile.skew)]
     if profile.exclusive and not profile.purges:
         problems += _refused(history, profile.skew)
+    if profile.fifo:
+        problems += check_lines(history, shared, verdict.taken, skew=profile.skew, exclusive=profile.exclusive)
     return problems
 
 
@@ -41,6 +44,9 @@ def _broken_promises(history: list[Operation], verdict: Verdict, profile: Profil
             ack = first_acks[value]
             # To ack what has expired is no error, and whether it has is a matter of clocks.
             expired = ack.answered_at > posts[value].invoked_at + posts[value].ttl - profile.skew
+            # A deduplication id that was registered twice, because memcached had forgotten, is two messages.
+            if profile.fifo and not profile.exclusive and len(shared.ids[value]) > 1:
+                return True
             # Nor is it one to ack what has gone to the dead-letter queue because the claim ran out.
             buried = len(shared.queues) > 1 and ack.answered_at > leases.get(ack.receipt, 0) - profile.skew
             return expired or buried

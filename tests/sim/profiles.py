@@ -31,6 +31,7 @@ class Profile:
     shards: int = 1  # that a queue has at first, or some less
     grows: bool = False  # the queue gets more of them meanwhile
     direct: float = 0.5  # chance that a process asks object servers itself
+    fifo: bool = False  # a FIFO queue, and clients that know of message groups
     singly: bool = False  # whether half of the workers claim each message by itself
 
     @property
@@ -69,6 +70,12 @@ PROFILES = {profile.name: profile for profile in (
     replace(CALM, name='growth', shards=2, grows=True, purges=True, janitor=True),
     replace(CALM, name='singly', singly=True, refused=0.01, unanswered=0.01, slow=0.01, trouble=8, troubles=('crash',),
             janitor=True),
+    replace(CALM, name='fifo', fifo=True, refused=0.01, unanswered=0.01, slow=0.01, trouble=6, janitor=True,
+            troubles=('crash', 'silent node', 'silent objects', 'silent containers')),
+    Profile('fifo storm', fifo=True, exclusive=False, skews=(0, 0, -30, -2, 2, 30), slow=0.01, slow_seconds=15,
+            refused=0.01, unanswered=0.01, forgetful=0.01, late=0.01, trouble=5, janitor=True, troubles=(
+                'crash', 'silent node', 'silent objects', 'silent containers', 'cache down', 'cache wiped',
+                'keys lost', 'cache split', 'pause')),
     replace(CALM, name='singly, far skew', singly=True, exclusive=False, skews=(0, -30, 30), late=0.01, janitor=True),
 )}
 # These run only when asked for. In the first one, replicas that miss a purge keep two generations alive for as long as

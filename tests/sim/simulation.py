@@ -11,11 +11,12 @@ import eventlet
 
 from swiftqueue.history import Recorder, Verdict, check, operations, story
 
-from . import clients, singles, troubles
+from . import clients, lines, singles, troubles
 from .clients import DEAD, JOBS, Client, Shared
 from .cloud import ACCOUNT, Cloud
 from .hub import START, Hub, run
 from .judgement import Problem, judge
+from .lines import LineClient
 from .profiles import Profile, of_seed
 
 BUSY = 45  # seconds for which the clients go on
@@ -73,11 +74,13 @@ def _simulate(hub: Hub, seed: int, profile: Profile, traced: bool) -> Report:
     shared = Shared(cloud, Recorder(lambda: round(hub.now - START, 4), events.append),
                     hub.now + (BUSY_WITH_JANITOR if profile.janitor else BUSY))
     attributes = {}
-    if not profile.purges and chance.random() < 0.2:
+    if not (profile.purges or profile.fifo) and chance.random() < 0.2:
         shared.queues = (JOBS, DEAD)
         attributes = {'_max_claim_count': chance.randint(1, 3), '_dead_letter_queue': DEAD}
     if profile.shards > 1:
         attributes['_shards'] = chance.randint(1 if profile.grows else 2, profile.shards)
+    if profile.fifo:
+        attributes['_fifo'] = True
     first = Client(shared, 'first', seed)
     while first.call('PUT', '', attributes).phase != 'ok':
         first.sleep(1)
@@ -99,6 +102,8 @@ def _cast(shared: Shared, seed: int, profile: Profile, chance: random.Random) ->
     """Everybody who takes part, as a function and its arguments."""
     def client(name: str) -> Client:
         return Client(shared, name, seed)
+    if profile.fifo:
+        return _cast_of_lines(shared, seed, profile, chance)
     cast: list[tuple] = [(clients.produce, client(f'producer {number}'), chance.randint(5, 9))
                          for number in range(chance.choice((2, 2, 3)))]
     worker = clients.cling if chance.random() < 0.2 else clients.work
@@ -113,12 +118,28 @@ def _cast(shared: Shared, seed: int, profile: Profile, chance: random.Random) ->
         cast.append((clients.empty_sometimes, client('purger'), chance.randint(1, 3)))
     if profile.grows:
         cast.append((clients.grow, client('operator'), chance.randint(1, 4)))
+    return cast + _others(shared, seed, profile)
+
+
+def _others(shared: Shared, seed: int, profile: Profile) -> list[tuple]:
+    """The janitor, and what goes wrong."""
+    cast: list[tuple] = []
     if profile.janitor:
-        cast.append((clients.clean, client('janitor'), 30))
+        cast.append((clients.clean, Client(shared, 'janitor', seed), 30))
     if profile.trouble:
         cast.append((troubles.make, shared.cloud, random.Random(f'{seed} trouble'), profile.troubles,
                      profile.trouble, shared.stop_at))
     return cast
+
+
+def _cast_of_lines(shared: Shared, seed: int, profile: Profile, chance: random.Random) -> list[tuple]:
+    def client(name: str) -> LineClient:
+        return LineClient(shared, name, seed)
+    cast: list[tuple] = [(lines.produce, client(f'producer {number}'), chance.randint(6, 12))
+                         for number in range(chance.choice((2, 3)))]
+    cast += [(singles.work, client(f'worker {number}')) for number in range(chance.choice((2, 3, 4)))]
+    cast.append((clients.work, client('worker of another door')))
+    return cast + _others(shared, seed, profile)
 
 
 def _finish(shared: Shared, seed: int, janitor: bool) -> bool:

@@ -19,6 +19,7 @@ class Single:
 
     receipt: str
     value: int
+    message_id: str
 
 
 class SingleClient(Client):
@@ -41,7 +42,7 @@ class SingleClient(Client):
     def receive(self, limit: int, ttl: int) -> list[Single]:
         number = self.history.invoke('claim', ttl=ttl, limit=limit, worker=self.name)
         phase, claims = self.ask(lambda singles: singles.create_each(limit, ttl, wait=0))
-        held = [Single(claim.id, claim.messages[0].body['value']) for claim in claims or ()]
+        held = [Single(claim.id, claim.messages[0].body['value'], claim.messages[0].id) for claim in claims or ()]
         self.history.answer(number, phase, messages=[
             {'value': each.value, 'receipt': each.receipt} for each in held])
         return held

@@ -14,7 +14,9 @@ from sim.simulation import simulate
 
 from swiftqueue.cache import Cache
 from swiftqueue.claims import Claims
+from swiftqueue.fifo import Fifo
 from swiftqueue.history import check, parse
+from swiftqueue.shards import Shards
 from swiftqueue.single_claims import SingleClaims
 from swiftqueue.swift import Swift
 
@@ -102,3 +104,33 @@ def test_an_ack_that_does_not_look_takes_the_message_from_whoever_has_it_now(mon
     monkeypatch.setattr(SingleClaims, '_ack_one', careless)
     report = first_failure(PROFILES['singly'], 40)
     assert report.verdict.stale_acks
+
+
+# -- traps for FIFO queues -------------------------------------------------------------------------
+
+def found_in(profile, seeds):
+    """What the first simulation with a problem is about."""
+    report = first_failure(PROFILES[profile], seeds)
+    return report and {what for what, _ in report.problems}
+
+
+def test_with_listings_of_one_replica_a_late_message_is_passed_over(monkeypatch):
+    page = Shards.page
+    monkeypatch.setattr(Shards, 'page', lambda self, *args: page(replace(self, fifo=False), *args))
+    monkeypatch.setattr(Swift, 'show', lambda *args: None)
+    assert 'out of order' in found_in('fifo', 40)
+
+
+def test_with_ids_by_the_clock_alone_a_slow_one_puts_its_messages_first(monkeypatch):
+    monkeypatch.setattr(Fifo, '_last', lambda self, record: '')
+    assert 'out of order' in found_in('fifo storm', 40)
+
+
+def test_whoever_looks_at_no_claims_of_mates_has_two_of_a_group_in_flight(monkeypatch):
+    monkeypatch.setattr(Claims, '_held_mate', lambda *args, **options: None)
+    assert 'two of a group in flight' in found_in('fifo', 100)
+
+
+def test_without_a_registration_a_repeated_post_is_another_message(monkeypatch):
+    monkeypatch.setattr(Fifo, '_register', lambda self, record, name, ours: ours)
+    assert 'two messages of one deduplication id' in found_in('fifo', 20)

@@ -193,6 +193,72 @@ def test_the_first_figures(world, spent, capsys):
         'claim the last one': '1 PUT', 'empty poll': 'none'}
 
 
+# -- a FIFO queue ----------------------------------------------------------------------------------
+
+@pytest.fixture
+def fifo():
+    world = World()
+    world.queue().create({'_fifo': True})
+    world.queue().record()
+    world.tick()
+    return world
+
+
+def asked_by(world, act):
+    """What was asked of Swift, and of container servers directly."""
+    before = world.engines[0].majorities.asked.copy()
+    cost = spent_by(world, act)
+    return cost, dict(world.engines[0].majorities.asked - before)
+
+
+def test_what_a_fifo_queue_costs(fifo):
+    world = fifo
+    numbers = iter(range(1000))
+    claims = []
+
+    def send(*groups):
+        def post():
+            posted = world.queue().messages.post([
+                NewMessage('x' * 256, group=group, deduplication=str(next(numbers))) for group in groups])
+            assert not [each for each in posted if each.error]
+        return post
+
+    def receive(limit):
+        return lambda: claims.extend(world.queue().single_claims.create_each(limit, 30))
+    send('a')()  # Swift remembers what it was told of the containers
+    # The deduplication id and the message; the last message's id before it, its row after it.
+    assert asked_by(world, send('a')) == ({'PUT': 2}, {'listing': 1, 'merge': 1})
+    assert asked_by(world, send(*'aaaaabbbbb')) == ({'PUT': 20}, {'listing': 10, 'merge': 10})
+    world.tick(2)
+    assert asked_by(world, receive(10)) == ({'GET': 1, 'HEAD': 1, 'PUT': 10}, {'listing': 1})
+    world.tick()
+    # Nobody waits for late rows, and the group goes on.
+    assert asked_by(world, lambda: world.queue().single_claims.ack_one(claims[0].id)) == (
+        {'DELETE': 1, 'HEAD': 1}, {'merge': 1})
+
+    def duplicate():
+        nonlocal numbers
+        numbers = iter([0])  # the one that is gone
+        send('a')()
+    # One that is gone: what it stands for, and whether that was stored.
+    assert asked_by(world, duplicate) == ({'GET': 2, 'HEAD': 3}, {'listing': 1})
+
+
+def test_polling_a_fifo_queue_whose_groups_are_all_in_flight(fifo):
+    for number in range(20):
+        fifo.queue().messages.post([NewMessage('x', group=str(number % 4), deduplication=str(number))])
+    assert len(fifo.queue().single_claims.create_each(20, 300)) == 20
+
+    def poll():
+        for _ in range(19):
+            for _ in range(50):
+                assert fifo.queue().single_claims.create_each(10, 30, wait=0) == []
+            fifo.tick(0.1)
+    fifo.tick(2)
+    cost, direct = asked_by(fifo, poll)
+    assert cost['GET'] + direct['listing'] <= 2 and cost.get('HEAD', 0) <= 1
+
+
 # -- four shards -----------------------------------------------------------------------------------
 
 @pytest.fixture

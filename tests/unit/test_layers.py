@@ -22,7 +22,7 @@ PURE = {'swiftqueue.' + name for name in (
 # The janitor and fsck ask storage servers one by one, and so does who reads a claim. Policies are in swift.conf.
 SPEAK_SWIFT = {'swiftqueue.swift', 'swiftqueue.cache', 'swiftqueue.direct', 'swiftqueue.object_servers',
                'swiftqueue.rows', 'swiftqueue.fsck', 'swiftqueue.audit_watcher', 'swiftqueue.container_servers',
-               'swiftqueue.notifier_daemon', 'swiftqueue.policies',
+               'swiftqueue.notifier_daemon', 'swiftqueue.policies', 'swiftqueue.majorities',
                *(name for name in ENGINE if name.startswith('swiftqueue.janitor'))}
 
 

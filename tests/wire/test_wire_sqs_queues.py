@@ -78,13 +78,6 @@ def test_what_must_be_given(sqs):
         sqs.refuses(*MISSING, action, 'The request must contain the parameter QueueUrl.')
 
 
-@pytest.mark.parametrize('given', [{'QueueName': 'jobs.fifo'},
-                                   {'QueueName': 'jobs.fifo', 'Attributes': {'FifoQueue': 'true'}},
-                                   {'QueueName': 'jobs', 'Attributes': {'FifoQueue': 'true'}}])
-def test_fifo_queues_are_not_offered(sqs, given):
-    sqs.refuses(400, 'AWS.SimpleQueueService.UnsupportedOperation', 'CreateQueue', 'FIFO', **given)
-    sqs.refuses(*NO_QUEUE, 'GetQueueUrl', QueueName='jobs.fifo')
-    assert sqs.call('ListQueues') == {}
 
 
 # -- addresses -------------------------------------------------------------------------------------
@@ -466,5 +459,5 @@ def test_whatever_another_door_wrote_is_no_failure(sqs):
 def test_names_that_amazon_does_not_know_are_listed_and_can_be_used(sqs):
     sqs.world.queue('a.b').create()
     sqs.world.queue('a.fifo').create()
-    assert sqs.call('ListQueues')['QueueUrls'] == [sqs.url('a.b')]
+    assert sqs.call('ListQueues')['QueueUrls'] == [sqs.url('a.b'), sqs.url('a.fifo')]
     sqs.send(sqs.url('a.b'), 'x')
