@@ -117,14 +117,13 @@ class Notifier:
                                 source.queue, error)
         if not (fanout.subscriptions or fanout.found):
             self._retire(queue, record, source)
-        policy = record.attributes.get('_retry_policy') or {}
         for subscription in random.sample(fanout.subscriptions, len(fanout.subscriptions)):
             key = source.account, subscription.id
             if subscription.queue or key in self.busy:
                 continue
             if self.webhooks.free() > 0 and self._has_room(source.account):  # or it has its turn at another look
                 self.busy.add(key)
-                self.webhooks.spawn_n(self._safely, key, self._serve, account, subscription, policy)
+                self.webhooks.spawn_n(self._safely, key, self._serve, queue, record, subscription.id)
 
     def _retire(self, queue: Queue, record: Record | None, source: Source) -> None:
         """Nobody subscribes any more: posts need not be stored twice, nor the queue be looked at.
@@ -143,10 +142,13 @@ class Notifier:
 
     # -- one webhook --
 
-    def _serve(self, account: Account, subscription: Subscription, policy: dict[str, Any]) -> None:
-        """Send what is to be sent now."""
-        webhook = account.webhook(subscription.id)
-        policy = retries.policy_of(subscription.options.get('_retry_policy') or {}, policy)
+    def _serve(self, queue: Queue, record: Record, subscription_id: str) -> None:
+        """Send what is to be sent now.
+
+        To whom is read after what: somebody who has confirmed since is to be given what came since, and one who has
+        unsubscribed is not.
+        """
+        webhook = queue.account.webhook(subscription_id)
         began = self.engine.monotonic()
         while self.engine.monotonic() - began < TURN:
             try:
@@ -155,19 +157,23 @@ class Notifier:
                 return
             if not claims:
                 return
-            for error in webhook.swift.at_most(lambda claim: self._deliver(webhook, subscription, policy, claim),
-                                               claims):
+            subscription = queue.subscriptions.newest(record, subscription_id)
+            policy = retries.policy_of(subscription.options.get('_retry_policy') or {} if subscription else {},
+                                       record.attributes.get('_retry_policy') or {})
+            for error in webhook.swift.at_most(
+                    lambda claim: self._deliver(webhook, subscription, policy, claim), claims):  # noqa: B023
                 if error:
                     raise error
 
-    def _deliver(self, webhook: Queue, subscription: Subscription, policy: dict[str, Any],
+    def _deliver(self, webhook: Queue, subscription: Subscription | None, policy: dict[str, Any],
                  claim: Claim) -> QueueError | None:
         message, = claim.messages
+        question = message.body['Message_Type'] == CONFIRMATION
+        if question:
+            policy = {}  # nobody who has not agreed to it is asked as often as the tenant likes
         try:
-            if message.body['Message_Type'] == CONFIRMATION:
-                policy = {}  # nobody who has not agreed to it is asked as often as the tenant likes
-            elif not subscription.confirmed:
-                webhook.single_claims.ack_one(claim.id)  # it was unsubscribed meanwhile
+            if subscription is None or not (question or subscription.confirmed):
+                webhook.single_claims.ack_one(claim.id)
                 return None
             try:
                 self.send(subscription, message.body)

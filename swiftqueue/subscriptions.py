@@ -209,6 +209,13 @@ class Subscriptions:
         found = self.swift.at_most(lambda row: self._read_row(record, row, newest=row['name'] in doubtful), rows)
         return [each for each in found if each and self.engine.clock() < each.expires_at]
 
+    def newest(self, record: Record, subscription_id: str) -> Subscription | None:
+        """The subscription as it is now, None if it has ended. Raises Unavailable."""
+        try:
+            return self._get(record, subscription_id)[0]
+        except SubscriptionNotFound:
+            return None
+
     def _read_row(self, record: Record, row: Row, *, newest: bool = False) -> Subscription | None:
         value = None if newest else decode_row(row['hash'])
         if value is None:

@@ -1,14 +1,16 @@
 """The notifier on a Swift in memory: who is given what, also when it dies half-way or servers are down."""
 
 import pytest
-from janitors import DAY, janitor_of
+from janitors import DAY, ModelReplicas, janitor_of
 from notifiers import HOOK, Webhooks, a_world, bodies, notifier_of, post, run, subscribe, swift_of, topic
 
 from swiftqueue import sources
 from swiftqueue.errors import QueueError
+from swiftqueue.fanout import Fanout
 from swiftqueue.janitor import queues_of
 from swiftqueue.model import NewMessage
 from swiftqueue.names import SUBSCRIBED, post_name
+from swiftqueue.webhooks import CONFIRMATION, NotSent
 
 
 @pytest.fixture
@@ -323,6 +325,27 @@ def test_a_webhook_that_is_back_is_sent_what_it_missed(world, hooks):
     run(world, hooks)
     assert hooks.bodies() == ['a']
     run(world, hooks)
+    assert hooks.bodies() == ['a']
+
+
+def test_who_confirms_while_he_is_still_asked_is_given_what_is_posted_then(world, hooks):
+    made = subscribe(world, HOOK, confirm=False)
+
+    def send(subscription, body):
+        if body['Message_Type'] != CONFIRMATION:
+            hooks(subscription, body)
+        elif not hooks.tries:
+            hooks.tries = 1
+            queue = world.queue()
+            queue.subscriptions.confirm(made, True, proven=True)
+            world.tick(3)
+            post(queue, 'a')
+            Fanout(queue, queue.read_record(), ModelReplicas(world.swift)).run()
+            raise NotSent('it has gone down')
+    run(world, send)
+    for _ in range(2):
+        world.tick(10)
+        run(world, send)
     assert hooks.bodies() == ['a']
 
 
