@@ -79,7 +79,10 @@ class Fifo:
         self.swift = queue.swift
 
     def post(self, messages: list[NewMessage], client_id: str) -> list[Posted]:
-        """What became of each. Where one fails, those after it in its group fail too. Raises Invalid, Unavailable."""
+        """What became of each. Where one cannot be stored now, those after it in its group fail too.
+
+        Raises Invalid, QueueNotFound, Unavailable.
+        """
         record = self.queue.record()
         for message in messages:
             if not message.group:
@@ -103,8 +106,9 @@ class Fifo:
                     posted[number] = Posted(self.queue.with_generation(
                         lambda record: self._post(record, messages[number], client_id), record=record))  # noqa: B023
                 except QueueError as error:
-                    failure = error
                     posted[number] = Posted('', error)
+                    if not isinstance(error, Invalid):  # what can never be posted keeps nothing waiting
+                        failure = error
         self.swift.at_most(post_group, groups.values())
         return [posted[number] for number in range(len(messages))]
 
@@ -135,7 +139,8 @@ class Fifo:
         if not self.queue.messages.store(record, ours.message_id, envelope, ours.created_at):
             raise Unavailable('The post took too long: somebody else has taken it over, or has the message already.')
         if sent != ours:
-            self.queue.messages.remove(record, sent.message_id)  # and should it still come, Swift drops it
+            # Not before ours is stored: its sender may just now be told that all is well.
+            self.queue.messages.remove(record, sent.message_id)
         self.swift.cache.set_last(self.queue.name, ours.message_id)
         return ours.message_id
 
@@ -148,27 +153,28 @@ class Fifo:
     def _is_stored(self, record: Record, message_id: str) -> bool:
         """Whether the message is stored, and listed then, or was stored and is gone.
 
-        One that nobody has listed was never acknowledged. Unless somebody has claimed it, it is deleted.
+        One that nobody has listed was never acknowledged. Unless somebody has claimed it, it does not count.
         """
         container, name = self.queue.shards(record).messages(message_id), message_name(message_id)
         there = self.swift.get_newest(container, name)
         if there is None:
             return self.swift.deleted_at(container, name) > 0
         listed, _ = self.swift.listing_of_most(container, marker=name[:-1], end_marker=name + '\x01', limit=1)
-        if not listed and self._withdraw(record, message_id):
+        if not listed and self._forestall(record, message_id):
             return False
         self.queue.messages.show(record, message_id, parse_envelope(json.loads(there.body)), there.written_at)
         return True
 
-    def _withdraw(self, record: Record, message_id: str) -> bool:
-        """Delete a message unless it was ever claimed: whether that was done."""
+    def _forestall(self, record: Record, message_id: str) -> bool:
+        """Whether the message was never claimed; then nobody claims it without reading it, until it is deleted."""
         objects = ClaimObjects(self.queue, record)
-        alone = self.swift.cache.enter_gate(objects.container(message_id), claim_name(message_id, 1),
-                                            self.engine.options.gate_seconds)
-        if not (alone and objects.forestall(message_id)):
+        gate = objects.container(message_id), claim_name(message_id, 1)
+        if not self.swift.cache.enter_gate(*gate, self.engine.options.gate_seconds):
             return False
-        self.queue.messages.remove(record, message_id)
-        return True
+        forestalled = objects.forestall(message_id)
+        if not forestalled:
+            self.swift.cache.open_gate(*gate)
+        return forestalled
 
     @contextmanager
     def _turn(self, record: Record, group: str) -> Iterator[None]:

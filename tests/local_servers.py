@@ -1,4 +1,4 @@
-"""Servers on this machine that stand for object servers: they answer what they are told to."""
+"""Servers on this machine that stand for storage servers: they answer what they are told to."""
 
 import eventlet
 import pytest
@@ -6,10 +6,10 @@ from eventlet import wsgi
 
 
 class Server:
-    """Knows what it was asked. ``headers`` are what it answers with, besides the status ``answer``."""
+    """Knows what it was asked, and sent. ``headers`` and ``body`` are its answer, besides the status ``answer``."""
 
     def __init__(self, number):
-        self.answer, self.headers, self.asked, self.ports = 204, {}, [], set()
+        self.answer, self.headers, self.body, self.asked, self.sent, self.ports = 204, {}, b'', [], [], set()
         self.socket = eventlet.listen(('127.0.0.1', 0))
         self.node = {'ip': '127.0.0.1', 'port': self.socket.getsockname()[1], 'device': f'sd{number}'}
         self.start()
@@ -29,11 +29,12 @@ class Server:
 
     def __call__(self, environ, start_response):
         self.asked.append(environ)
+        self.sent.append(environ['wsgi.input'].read(int(environ.get('CONTENT_LENGTH') or 0)))
         self.ports.add(environ['REMOTE_PORT'])
         if self.answer == 'late':
             eventlet.sleep(5)
         start_response(f'{self.answer} ', list(self.headers.items()))
-        return []
+        return [self.body] if self.body else []
 
 
 class Ring:

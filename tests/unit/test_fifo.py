@@ -4,7 +4,7 @@ import pytest
 from janitors import ModelReplicas, clean_sweep, stored
 from world import World
 
-from swiftqueue.errors import Invalid, MessageNotFound, ReceiptExpired, ReceiptInvalid, Unavailable
+from swiftqueue.errors import Invalid, MessageNotFound, ReceiptExpired, ReceiptInvalid, TooLarge, Unavailable
 from swiftqueue.fifo import WINDOW, Fifo
 from swiftqueue.ids import available_at, sequence_number
 from swiftqueue.majorities import new_row
@@ -351,6 +351,14 @@ def test_a_batch_ends_for_a_group_at_its_first_failure(world):
     assert drain(world) == [1, 2]
 
 
+def test_what_can_never_be_posted_keeps_nothing_waiting(world):
+    world.tick()
+    posted = world.queue().messages.post([NewMessage(number, group='a', size=size)
+                                          for number, size in enumerate((1, 2 ** 30, 1))])
+    assert [type(each.error) for each in posted] == [type(None), TooLarge, type(None)]
+    assert drain(world) == [0, 2]
+
+
 def test_who_posts_waits_for_the_one_before(world):
     fifo = Fifo(world.queue())
     record = world.queue().record()
@@ -424,6 +432,32 @@ def test_who_died_after_the_message_was_stored_is_repeated(world):
     world.swift.down_containers = set()
     post(world, 'a', 'x')
     assert drain(world) == ['x']
+
+
+@pytest.mark.parametrize('step', range(8))
+def test_who_dies_while_he_takes_the_place_of_one_who_died(world, step, monkeypatch):
+    """However far the second one came, the third one's answer is true: the message is there."""
+    world.swift.lagging = {0, 1, 2}
+    with monkeypatch.context() as patch:
+        patch.setattr(world.engines[0].majorities, 'merge', lambda *args: False)
+        assert send(world, 'a', 'x')[0].error  # stored, and listed nowhere
+    world.tick(40)  # the keys of the first one are forgotten
+    seen = []
+
+    def die(call):
+        seen.append(call.method)
+        return len(seen) == step + 1
+    world.swift.fail(die, KeyboardInterrupt())
+    try:
+        send(world, 'a', 'x')
+    except KeyboardInterrupt:
+        pass
+    world.swift.heal()
+    world.tick(40)
+    post(world, 'a', 'x', proxy=1)
+    found = drain(world)
+    world.tick(3)
+    assert {*found, *drain(world)} == {'x'}
 
 
 def test_who_is_told_of_a_failure_may_have_had_the_message_stored(world):
