@@ -14,11 +14,11 @@ def urls(tmp_path_factory):
 
 
 def test_every_message_goes_to_one_worker(urls):
-    outcome = run(urls, messages=500, workers=16)
+    outcome = run(urls, messages=200, workers=16)
     assert (outcome.lost, outcome.duplicates, outcome.problems) == (0, 0, [])
 
 
 def test_every_message_of_amazon_sqs_goes_to_one_worker(urls):
-    outcome = workers.run(urls, messages=200, workers=16)
+    outcome = workers.run(urls, messages=100, workers=16)
     assert not outcome.problems, outcome
-    assert outcome.verdict.acks == 200
+    assert outcome.verdict.acks == 100

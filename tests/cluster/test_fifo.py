@@ -12,7 +12,7 @@ from botocore.config import Config
 from swiftqueue.cluster import Cluster
 
 GROUPS = [f'group-{number}' for number in range(20)]
-POSTERS, WORKERS, ROUNDS = 5, 16, 2  # 200 messages
+POSTERS, WORKERS, ROUNDS = 2, 16, 2  # 80 messages
 LIMIT = 120  # seconds, for what takes a few
 
 

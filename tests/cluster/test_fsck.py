@@ -163,7 +163,7 @@ def test_where_tombstones_may_have_been_reclaimed_somebody_has_to_decide(cluster
     message_id, = post(user, 'old', 'job')
     lose(cluster, 'old')
     conf = tmp_path / 'object-server.conf'
-    conf.write_text(cluster.conf('object', 1).read_text() + '\n[object-reconstructor]\nreclaim_age = 0\n')
+    conf.write_text(cluster.conf('object', 1).read_text() + '\n[object-expirer]\nreclaim_age = 0\n')
     done = run('--conf', conf, ACCOUNT, 'old')
     assert done.returncode == 1
     assert f'{message_id}: its row is missing, but it is older than reclaim_age' in done.stdout

@@ -6,7 +6,7 @@ from amazon.celery_run import kill_a_worker, run_tasks
 
 
 def test_every_task_runs_once(url, tmp_path):
-    outcome = run_tasks([url], tmp_path, tasks=100, workers=2, predefined=False)
+    outcome = run_tasks([url], tmp_path, tasks=50, workers=2, predefined=False)
     assert outcome.good, outcome
 
 
