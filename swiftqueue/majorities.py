@@ -29,7 +29,10 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Pages:
-    """What those replicas of a container list that answer; ``absent`` of all have no such container."""
+    """What those replicas of a container list that answer, as they were asked one after the other.
+
+    ``absent`` of all have no such container.
+    """
 
     found: tuple[list[Row], ...]
     absent: int
@@ -42,14 +45,16 @@ class Pages:
     def merged(self, limit: int, *, reverse: bool = False) -> tuple[list[Row], bool]:
         """All rows that any of them lists, in order, and whether there are no more.
 
-        A row is ``doubtful`` if not all of them list it: its object may have been deleted. Whoever gave as many rows as
-        were asked for may have more, so the page ends where the first of these ended.
+        A row is ``doubtful`` if not all of them list it: its object may have been deleted. It is ``early`` if the first
+        one does not: that may have been asked before the row was written, and so may lack what was written before it.
+        Whoever gave as many rows as were asked for may have more, so the page ends where the first of these ended.
         """
         rows = {row['name']: row for page in self.found for row in page}
         names = sorted(rows, reverse=reverse)
         ends = [names.index(page[-1]['name']) for page in self.found if len(page) >= limit]
         seen = Counter(row['name'] for page in self.found for row in page)
-        return [rows[name] | {'doubtful': seen[name] < len(self.found)}
+        first = {row['name'] for page in self.found[:1] for row in page}
+        return [rows[name] | {'doubtful': seen[name] < len(self.found), 'early': name not in first}
                 for name in (names[:min(ends) + 1] if ends else names)], not ends
 
 

@@ -14,19 +14,19 @@ def rows(names):
 
 
 def merged(*pages, limit=10, **options):
-    """Names, with a question mark where a row is doubtful, and whether there are no more."""
+    """Names, with marks where a row is doubtful, and where it is early, and whether there are no more."""
     found, complete = Pages(tuple(map(rows, pages)), 0, 3).merged(limit, **options)
-    return ' '.join(row['name'] + '?' * row['doubtful'] for row in found), complete
+    return ' '.join(row['name'] + '?' * row['doubtful'] + '!' * row['early'] for row in found), complete
 
 
 # -- pages -----------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize('pages, limit, names, complete', [
     (['abc', 'abc'], 10, 'a b c', True),
-    (['ac', 'bc'], 10, 'a? b? c', True),
+    (['ac', 'bc'], 10, 'a? b?! c', True),
     (['', ''], 10, '', True),
     (['abc', 'abc'], 3, 'a b c', False),
-    (['abd', 'abc'], 3, 'a b c?', False),  # the second one may have d, too
+    (['abd', 'abc'], 3, 'a b c?!', False),  # the second one may have d, too
     (['abc', 'cde'], 3, 'a? b? c', False),
     (['abc', 'a'], 3, 'a b? c?', False),
     (['abc'], 10, 'a b c', True)])
