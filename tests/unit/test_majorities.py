@@ -7,6 +7,7 @@ from local_servers import Ring, servers, tell  # noqa: F401 (a fixture)
 
 from swiftqueue import majorities
 from swiftqueue.majorities import Majorities, Pages, deleted_row, new_row
+from swiftqueue.swift import TICK
 
 
 def rows(names):
@@ -110,6 +111,10 @@ def test_rows_are_written_to_all_and_a_majority_is_enough(three, servers):  # no
     assert not merge()
 
 
-def test_a_deleted_row_is_later_than_that_of_its_object():
-    assert deleted_row('n', 5.00001)['created_at'] > new_row('n', 'e', 1, 5.0)['created_at']
+@pytest.mark.parametrize('fraction', range(10))
+def test_a_deleted_row_is_later_than_that_of_its_object(fraction):
+    written_at = 1800000030.12815 + fraction / 1e6
+    sent = f'{written_at:016.5f}'  # what a sub-request says of the object
+    assert new_row('n', 'e', 1, written_at)['created_at'] == sent
+    assert deleted_row('n', float(sent) + TICK)['created_at'] > sent
     assert deleted_row('n', 5)['deleted'] == 1
