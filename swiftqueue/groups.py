@@ -48,7 +48,7 @@ def next_of(entry: Entry, entries: Iterable[Entry], now: float, delay: int) -> I
 def _may_be_had(entry: Entry, now: float, delay: int) -> bool:
     """The delay is the queue's own of today, and counts from the post; without one no clock matters."""
     held_back = delay and entry.envelope and now < entry.envelope.created_at + delay
-    return not (_is_in_flight(entry, now) or held_back)
+    return not (entry.early or _is_in_flight(entry, now) or held_back)
 
 
 def _is_in_flight(entry: Entry, now: float) -> bool:

@@ -57,6 +57,7 @@ class Entry:
     ended: bool = False  # for sure; else a post that is under way may look the same
     seen_at: float = 0  # when this worker last did something about it
     doubtful: bool = False  # some replica does not list it, so it may be gone
+    early: bool = False  # the page may lack what was posted before it
 
     @property
     def keep_until(self) -> float:
@@ -333,7 +334,7 @@ def _known(head: Head, entry: Entry) -> Entry:
             known.claim = entry.claim
     if head.fifo and not known.ended:
         known.gone = False  # that held for the last page, whose messages were posted before somebody looked
-    known.listed_at, known.doubtful = entry.listed_at, entry.doubtful
+    known.listed_at, known.doubtful, known.early = entry.listed_at, entry.doubtful, entry.early
     known.envelope = known.envelope or entry.envelope
     return known
 
@@ -342,7 +343,7 @@ def read_row(row: dict[str, Any], listed_at: float = 0) -> Entry:
     """The entry of a messages container's row, without its claims."""
     value = decode_row(row['hash'])
     return Entry(parse_message(row['name']), value and parse_envelope(value), listed_at=listed_at,
-                 doubtful=row.get('doubtful', False))
+                 doubtful=row.get('doubtful', False), early=row.get('early', False))
 
 
 def note_claims(page: list[Entry], shards: Shards) -> None:

@@ -29,7 +29,10 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Pages:
-    """What those replicas of a container list that answer; ``absent`` of all have no such container."""
+    """What those replicas of a container list that answer, as they were asked one after the other.
+
+    ``absent`` of all have no such container.
+    """
 
     found: tuple[list[Row], ...]
     absent: int
@@ -42,14 +45,16 @@ class Pages:
     def merged(self, limit: int, *, reverse: bool = False) -> tuple[list[Row], bool]:
         """All rows that any of them lists, in order, and whether there are no more.
 
-        A row is ``doubtful`` if not all of them list it: its object may have been deleted. Whoever gave as many rows as
-        were asked for may have more, so the page ends where the first of these ended.
+        A row is ``doubtful`` if not all of them list it: its object may have been deleted. It is ``early`` if the first
+        one does not: that may have been asked before the row was written, and so may lack what was written before it.
+        Whoever gave as many rows as were asked for may have more, so the page ends where the first of these ended.
         """
         rows = {row['name']: row for page in self.found for row in page}
         names = sorted(rows, reverse=reverse)
         ends = [names.index(page[-1]['name']) for page in self.found if len(page) >= limit]
         seen = Counter(row['name'] for page in self.found for row in page)
-        return [rows[name] | {'doubtful': seen[name] < len(self.found)}
+        first = {row['name'] for page in self.found[:1] for row in page}
+        return [rows[name] | {'doubtful': seen[name] < len(self.found), 'early': name not in first}
                 for name in (names[:min(ends) + 1] if ends else names)], not ends
 
 
@@ -81,14 +86,17 @@ class Majorities:
 
 def new_row(name: str, etag: str, size: int, timestamp: float) -> Row:
     """The row of an object as an object server writes it."""
-    return {'name': name, 'created_at': Timestamp(timestamp).internal, 'size': size,
-            'content_type': 'application/json', 'etag': etag, 'deleted': 0}
+    return {'name': name, 'created_at': _instant(timestamp), 'size': size, 'content_type': 'application/json', 'etag': etag, 'deleted': 0}
 
 
 def deleted_row(name: str, timestamp: float) -> Row:
     """What stands for the row of an object that was deleted then."""
-    return {'name': name, 'created_at': Timestamp(timestamp).internal, 'size': 0,
-            'content_type': 'application/deleted', 'etag': 'noetag', 'deleted': 1}
+    return {'name': name, 'created_at': _instant(timestamp), 'size': 0, 'content_type': 'application/deleted', 'etag': 'noetag', 'deleted': 1}
+
+
+def _instant(timestamp: float) -> str:
+    """As sub-requests write it: by a tick more the row would be as late as its own deletion."""
+    return f'{timestamp:016.5f}'
 
 
 def _headers(trans_id: str) -> dict[str, str]:

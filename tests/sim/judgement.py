@@ -22,7 +22,7 @@ def judge(history: list[Operation], verdict: Verdict, profile: Profile, shared: 
     if profile.exclusive and not profile.purges:
         problems += _refused(history, profile.skew)
     if profile.fifo:
-        problems += check_lines(history, shared, verdict.taken, skew=profile.skew, exclusive=profile.exclusive)
+        problems += check_lines(history, shared, skew=profile.skew, exclusive=profile.exclusive)
     return problems
 
 

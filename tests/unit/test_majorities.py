@@ -7,6 +7,7 @@ from local_servers import Ring, servers, tell  # noqa: F401 (a fixture)
 
 from swiftqueue import majorities
 from swiftqueue.majorities import Majorities, Pages, deleted_row, new_row
+from swiftqueue.swift import TICK
 
 
 def rows(names):
@@ -14,19 +15,19 @@ def rows(names):
 
 
 def merged(*pages, limit=10, **options):
-    """Names, with a question mark where a row is doubtful, and whether there are no more."""
+    """Names, with marks where a row is doubtful, and where it is early, and whether there are no more."""
     found, complete = Pages(tuple(map(rows, pages)), 0, 3).merged(limit, **options)
-    return ' '.join(row['name'] + '?' * row['doubtful'] for row in found), complete
+    return ' '.join(row['name'] + '?' * row['doubtful'] + '!' * row['early'] for row in found), complete
 
 
 # -- pages -----------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize('pages, limit, names, complete', [
     (['abc', 'abc'], 10, 'a b c', True),
-    (['ac', 'bc'], 10, 'a? b? c', True),
+    (['ac', 'bc'], 10, 'a? b?! c', True),
     (['', ''], 10, '', True),
     (['abc', 'abc'], 3, 'a b c', False),
-    (['abd', 'abc'], 3, 'a b c?', False),  # the second one may have d, too
+    (['abd', 'abc'], 3, 'a b c?!', False),  # the second one may have d, too
     (['abc', 'cde'], 3, 'a? b? c', False),
     (['abc', 'a'], 3, 'a b? c?', False),
     (['abc'], 10, 'a b c', True)])
@@ -110,6 +111,10 @@ def test_rows_are_written_to_all_and_a_majority_is_enough(three, servers):  # no
     assert not merge()
 
 
-def test_a_deleted_row_is_later_than_that_of_its_object():
-    assert deleted_row('n', 5.00001)['created_at'] > new_row('n', 'e', 1, 5.0)['created_at']
+@pytest.mark.parametrize('fraction', range(10))
+def test_a_deleted_row_is_later_than_that_of_its_object(fraction):
+    written_at = 1800000030.12815 + fraction / 1e6
+    sent = f'{written_at:016.5f}'  # what a sub-request says of the object
+    assert new_row('n', 'e', 1, written_at)['created_at'] == sent
+    assert deleted_row('n', float(sent) + TICK)['created_at'] > sent
     assert deleted_row('n', 5)['deleted'] == 1
