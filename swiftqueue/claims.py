@@ -366,8 +366,11 @@ class Claims:
     def _prepare(self, record: Record, attempt: Attempt) -> bool:
         """Have the message itself at hand, for as long as the claim promises; False if it is gone."""
         entry, envelope = attempt.entry, attempt.entry.envelope
-        if attempt.delivery > 1 or envelope is None or not envelope.complete:
-            envelope = self.queue.messages.read(record, entry.id, newest=attempt.delivery > 1)
+        newest = attempt.delivery > 1 or bool(envelope and envelope.name)
+        if newest or envelope is None or not envelope.complete:
+            envelope = self.queue.messages.read(record, entry.id, newest=newest)
+            if envelope and envelope.name and not newest:  # its sender may change it, and the row had not told
+                envelope = self.queue.messages.read(record, entry.id, newest=True)
             if envelope and attempt.delivery == 1 and envelope.expires_at <= self.engine.clock():
                 envelope = None  # Swift keeps it to the end of the second
         if envelope is not None and attempt.keep_until > envelope.expires_at \

@@ -44,7 +44,10 @@ from swiftqueue.names import (
     CLAIM,
     CLAIMS_END,
     ENDED,
+    NAMED,
+    NAMED_END,
     NUL,
+    POINTS_TO,
     WEBHOOK,
     Record,
     claims_container,
@@ -377,6 +380,7 @@ class _Visit:
     def _tidy(self, generation: _Generation) -> None:
         if generation.has_claims:
             self._remove_finished_claims(generation)
+            self._remove_idle_pointers(generation)
         if generation.has_messages:
             self._remove_expired_messages(generation)
         self._forget_sent(generation, WINDOW + self.ages.retention)
@@ -404,6 +408,48 @@ class _Visit:
             if gone := over and self._gone(generation, over):
                 self._unlist(generation, gone)
                 self._delete_claims(generation, [over[message_id] for message_id in gone])
+
+    def _remove_idle_pointers(self, generation: _Generation) -> None:
+        """Those from names to messages that are gone, one page a pass, as with expired messages.
+
+        Each as it was when it was listed: a sender may have it point to a new message at any moment.
+        """
+        key, settled = (self.account, generation.claims), self.swift.clock() - self.ages.settled
+        while True:
+            rows = self.swift.listing(generation.claims, marker=self.janitor.cursors.pop(key, NAMED),
+                                      end_marker=NAMED_END, limit=self.janitor.page)
+            old = [row for row in rows if modified_at(row) < settled]
+            leads_to = dict(zip(self._each(lambda row: self._leads_to(generation, row), old), old, strict=True))
+            gone = set(leads_to) - self._listed(generation, leads_to)
+            self._each(lambda message_id: self._remove_if_idle(generation, message_id, leads_to[message_id]),  # noqa: B023
+                       sorted(gone))
+            if len(rows) < self.janitor.page:
+                return
+            self.janitor.cursors[key] = rows[-1]['name']
+            if not self.thorough:
+                return
+
+    def _leads_to(self, generation: _Generation, row: Row) -> str:
+        """The id of the message that a pointer leads to; '' if another janitor was faster."""
+        if value := decode_row(row['hash']):
+            return value['id']
+        there = self.swift.head_newest(generation.claims, row['name'])
+        return there.headers[POINTS_TO.lower()] if there else ''
+
+    def _listed(self, generation: _Generation, message_ids: Iterable[str]) -> set[str]:
+        """Those of the messages that one page of each of their shards shows; it saves asking for each."""
+        shards: dict[str, list[str]] = {}
+        for each in filter(None, message_ids):
+            container = messages_container(self.queue, generation.name, ids.shard_of(each))
+            shards.setdefault(container, []).append(message_name(each))
+        return {parse_message(row['name']) for container, names in shards.items()
+                for row in self.swift.listing(container, marker=min(names)[:-1], limit=self.janitor.page)}
+
+    def _remove_if_idle(self, generation: _Generation, message_id: str, row: Row) -> None:
+        container = messages_container(self.queue, generation.name, ids.shard_of(message_id)) if message_id else ''
+        if container and self.swift.head_newest(container, message_name(message_id)) is None:
+            self._write(f'forget the name of message {message_id} of generation {generation.name}',
+                        self.swift.delete_as_of, generation.claims, row['name'], modified_at(row) + TICK)
 
     def _is_over(self, generation: _Generation, row: Row) -> bool:
         """Whether the claim ended a while ago, and was neither made nor changed lately."""

@@ -383,9 +383,9 @@ class Swift:
         _expect(response, 202)
         return True
 
-    def delete(self, container: str, name: str) -> float:
+    def delete(self, container: str, name: str, timestamp: float | None = None) -> float:
         """Delete the object, also if a faster clock wrote it; the instant as of which it is. Raises Unavailable."""
-        timestamp = self.clock()
+        timestamp = self.clock() if timestamp is None else timestamp
         response = self._retried('DELETE', container, name, timestamp=timestamp)
         if response.status == 409:
             there = self.head_newest(container, name)
@@ -452,6 +452,13 @@ class Swift:
             raise Unauthorized('Authentication is required.')
         raise Forbidden('The account does not grant this.')
 
+
+    def is_reseller_admin(self) -> bool:
+        """Whether the auth filter lets the request do everything in any account."""
+        request = Request({**self.environ, 'SCRIPT_NAME': '', 'PATH_INFO': str_to_wsgi(f'/v1/{self.account}')})
+        request.acl = None
+        ask = self.environ.get('swift.authorize')
+        return ask is not None and ask(request) is None and bool(request.environ.get('reseller_request'))
 
     def check_acl(self, right: str, acl: str | None) -> None:
         """Raises Invalid unless the pipeline's auth filter takes ``acl`` for a container's read or write ACL."""
