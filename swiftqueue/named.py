@@ -313,14 +313,24 @@ class NamedMessages(SingleClaims):
         last, _ = self.queue.messages.last_claim(record, pointer.id)
         if last or hide:
             envelope = replace(envelope, claims_before=last + 1)
-        if not self.queue.messages.store(record, pointer.id, envelope, self._right_after(there)):
+        if self._replace(record, pointer.id, envelope, there):
+            self._start_over(record, pointer.id, last, hide)
+            return envelope
+        try:
+            self._read(record, pointer.id)
+        except MessageNotFound:
             return None
-        self._start_over(record, pointer.id, last, hide)
-        return envelope
+        return envelope  # and somebody who did the same at the same time has overwritten it at once
 
-    def _right_after(self, there: Response) -> float:
-        """An instant for what replaces it: before any deletion, and another one than who does the same will take."""
-        return there.timestamp + (1 + self.engine.random_bits(6)) * TICK
+    def _replace(self, record: Record, message_id: str, envelope: Envelope, there: Response) -> bool:
+        """Whether the message is stored in the place of what was read, which nobody has deleted or replaced since.
+
+        It carries an instant before that of any deletion, and another one than who does the same will take.
+        """
+        timestamp = there.timestamp + (1 + self.engine.random_bits(6)) * TICK
+        return self.queue.messages.store(
+            record, message_id, envelope, timestamp,
+            mine=lambda now: now.written_at == there.written_at or abs(now.written_at - timestamp) < TICK / 2)
 
     def _start_over(self, record: Record, message_id: str, last: int, hide: int) -> None:
         """End all claims of the message, the last of which has that number or a later one, by one that hides it."""
@@ -375,8 +385,8 @@ class NamedMessages(SingleClaims):
             delivery, claim = self.queue.messages.last_claim(record, message_id)
         else:
             delivery, claim = self._hide(record, message_id, envelope, hide, alone)
-        if ttl is not None and not self.queue.messages.store(record, message_id, envelope, self._right_after(there)):
-            raise MessageNotFound('There is no such message any more.')
+        if ttl is not None and not self._replace(record, message_id, envelope, there):
+            raise MessageNotFound('There is no such message any more, or another one of its name.')
         if hide == 0 or ttl is not None:
             self.queue.ring()
         return self.queue.messages.message(message_id, envelope, claim, delivery)
