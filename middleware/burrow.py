@@ -109,8 +109,7 @@ def list_versions(call: None) -> Answer:
 
 def all_accounts(call: Call) -> Answer:
     """Swift keeps no list of its accounts; who may not ask for one is told no more than that."""
-    if not call.account.swift.is_reseller_admin():
-        raise Forbidden('Only a reseller admin may ask for all accounts.')
+    identity.check_operator(call.request.environ, call.account.engine.options)
     raise NoSuchService('Swift keeps no list of all accounts.')
 
 

@@ -29,8 +29,7 @@ def put_message(call: Call, account: str, queue: str, message: str) -> Answer:
     queue = call.queue(queue)
     queue.allow('write')
     body = request.body(call.account.engine.options.max_message_size)
-    new = queue.named.put(wsgi_to_str(message), _new_message(body, request.integer('ttl')),
-                          request.integer('hide') or 0)
+    new = queue.named.put(wsgi_to_str(message), _new_message(body, request.integer('ttl'), request.integer('hide')))
     return Answer(201) if new else call.nothing()
 
 
@@ -68,11 +67,11 @@ def _times(call: Call) -> dict[str, int | None]:
     return {name: call.request.integer(name) for name in ('ttl', 'hide')}
 
 
-def _new_message(body: bytes, ttl: int | None) -> NewMessage:
+def _new_message(body: bytes, ttl: int | None, hide: int | None) -> NewMessage:
     try:
-        return NewMessage(body.decode('utf-8'), ttl, size=len(body))
+        return NewMessage(body.decode('utf-8'), ttl, hide, size=len(body))
     except UnicodeDecodeError:
-        return NewMessage(base64.b64encode(body).decode('ascii'), ttl, attributes=_ENCODED, size=len(body))
+        return NewMessage(base64.b64encode(body).decode('ascii'), ttl, hide, _ENCODED, size=len(body))
 
 
 # -- what is shown ---------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 from swiftqueue import ids
 from swiftqueue.attributes import max_message_size
 from swiftqueue.claim_objects import ClaimObjects
-from swiftqueue.claims import _POP_TTL, _Attempt
+from swiftqueue.claims import POP_TTL
 from swiftqueue.errors import Invalid, MessageNotFound, QueueError, QueueNotFound, Unavailable
 from swiftqueue.head import Entry
 from swiftqueue.limits import check_integer, check_size
@@ -75,10 +75,11 @@ class Selection:
 
 @dataclass(frozen=True)
 class _Pointer:
-    """Where a name leads, and since when."""
+    """Where a name leads, and since when. Not ``sure``: somebody else may have created one at the same time."""
 
     id: str
     written_at: float
+    sure: bool = True
 
 
 class NamedMessages(SingleClaims):
@@ -90,19 +91,18 @@ class NamedMessages(SingleClaims):
 
     # -- one message --
 
-    def put(self, name: str, message: NewMessage, hide: int = 0) -> bool:
+    def put(self, name: str, message: NewMessage) -> bool:
         """Send a message, in the place of the one of that name if there is one; whether there was none.
 
-        The queue is created if need be. ``hide`` is for how many seconds nobody is given it; a ttl of 0 has no end.
-        Raises TooLarge, QuotaExceeded.
+        The queue is created if need be. The message's delay is for how many seconds it is hidden; a ttl of 0 has no
+        end. Raises TooLarge, QuotaExceeded.
         """
         self.queue.allow('write')
         _check_name(name)
-        self._check_hide(hide)
-        message = replace(message, ttl=self._ttl(message.ttl))
+        self._times(message.ttl, message.delay)
 
         def put(record: Record) -> bool:
-            return self._put(record, name, message, hide)
+            return self._put(record, name, message)
         try:
             return self.queue.with_generation(put)
         except QueueNotFound:
@@ -171,12 +171,12 @@ class NamedMessages(SingleClaims):
             return self._each(which, lambda record, message: self._delete(record, message.id))
         if which.after:
             def take(record: Record, message: Message) -> Message:
-                self._change(record, message.id, None, _POP_TTL, alone=True)
+                self._change(record, message.id, None, POP_TTL, alone=True)
                 return self._delete(record, message.id)
             return self._each(which, take)
 
         def pop(record: Record) -> list[Message]:
-            found = self._claim_all(record, self._most(which), _POP_TTL)
+            found = self._claim_all(record, self._most(which), POP_TTL)
             errors = self.queue.messages.remove_all(record, [message.id for message in found])
             for message, error in zip(found, errors, strict=True):
                 if error:
@@ -187,18 +187,13 @@ class NamedMessages(SingleClaims):
 
     # -- checks --
 
-    def _ttl(self, ttl: int | None) -> int:
-        options = self.engine.options
-        ttl = options.default_named_message_ttl if ttl is None else check_integer('ttl', ttl, 0, ENDLESS)
-        return check_integer('ttl', ttl or ENDLESS, 1, options.max_named_message_ttl)
-
-    def _check_hide(self, hide: int) -> None:
-        check_integer('hide', hide, 0, self.engine.options.max_claim_ttl)
-
     def _times(self, ttl: int | None, hide: int | None) -> tuple[int | None, int | None]:
         if hide is not None:
-            self._check_hide(hide)
-        return None if ttl is None else self._ttl(ttl), hide
+            check_integer('hide', hide, 0, self.engine.options.max_claim_ttl)
+        if ttl is not None:
+            check_integer('ttl', ttl, 0, ENDLESS)
+            ttl = check_integer('ttl', ttl or ENDLESS, 1, self.engine.options.max_named_message_ttl)
+        return ttl, hide
 
     def _most(self, which: Selection) -> int:
         return MOST if which.limit is None else min(MOST, check_integer('limit', which.limit, 1, ENDLESS))
@@ -245,28 +240,26 @@ class NamedMessages(SingleClaims):
         if ours and gate and self.engine.monotonic() - entered_at <= self.engine.options.confirm_limit:
             return ours, True
         there = self._await_other(record, name, lost)
-        return there, ours is not None and there.id == ours.id
+        return (replace(ours, sure=False), True) if ours and there.id == ours.id else (there, False)
 
     def _write_pointer(self, record: Record, container: str, object_name: str, name: str,
                        lost: _Pointer | None) -> _Pointer | None:
-        """Ours, None if somebody else's is there."""
+        """Ours, None if somebody else's is there. What leads to nothing is deleted first, and nothing newer."""
         first = self.engine.random_bits(32) if record.shards > 1 else 0
         message_id, now = self.engine.ids.new(0, first % record.shards), self.engine.clock()
         content = to_json({'name': name, 'id': message_id})
         headers = pointer_headers(md5(content, usedforsecurity=False).hexdigest(), message_id)
-        if lost is None:
-            status = self.swift.create(container, object_name, content, headers, now)
-            if status == 404:
-                raise GenerationGone(container)
-            if status not in (201, 202, 412):
-                raise Unavailable(f'Swift answered {status} to a name.')
-            return _Pointer(message_id, now) if status == 201 else None
-        now = max(now, lost.written_at + TICK)
-        self.swift.delete(self.queue.shards(record).messages(lost.id), message_name(lost.id), now)
-        self.queue.head(record).forget(lost.id, now)
-        stored = self.swift.store(container, object_name, content, headers, now,
-                                  mine=lambda there: _pointer(there).id == lost.id)
-        return _Pointer(message_id, now) if stored else None
+        if lost:
+            now = max(now, lost.written_at + 2 * TICK)
+            self.swift.delete(self.queue.shards(record).messages(lost.id), message_name(lost.id), now)
+            self.queue.head(record).forget(lost.id, now)
+            self.swift.delete_as_of(container, object_name, lost.written_at + TICK)
+        status = self.swift.create(container, object_name, content, headers, now)
+        if status == 404:
+            raise GenerationGone(container)
+        if status not in (201, 202, 412):
+            raise Unavailable(f'Swift answered {status} to a name.')
+        return _Pointer(message_id, now) if status == 201 else None
 
     def _await_other(self, record: Record, name: str, lost: _Pointer | None) -> _Pointer:
         for _ in range(_LOOKS):
@@ -278,23 +271,32 @@ class NamedMessages(SingleClaims):
 
     # -- sending --
 
-    def _put(self, record: Record, name: str, message: NewMessage, hide: int) -> bool:
-        if record.attributes.get('_fifo'):
+    def _put(self, record: Record, name: str, message: NewMessage) -> bool:
+        if record.fifo:
             raise Invalid('A FIFO queue takes no messages with names of their own.')
         check_size('The message', message.size, max_message_size(record.attributes, self.engine.options))
+        own = record.attributes.get
+        ttl, hide = self._times(
+            (own('_default_message_ttl') or self.engine.options.default_named_message_ttl)
+            if message.ttl is None else message.ttl,
+            (own('_default_message_delay') or 0) if message.delay is None else message.delay)
         lost = None
         for _ in range(_TRIES):
             pointer, new = self._point(record, name, lost)
             now = self.engine.clock()
-            envelope = Envelope(message.body, created_at=now, ttl=message.ttl, delay=0, expires_at=now + message.ttl,
+            envelope = Envelope(message.body, created_at=now, ttl=ttl, delay=0, expires_at=now + ttl,
                                 attributes=message.attributes or {}, name=name)
             store = self._store_first if new else self._overwrite
-            if stored := store(record, pointer, envelope, hide):
+            stored = store(record, pointer, envelope, hide)
+            if not pointer.sure and self._await_other(record, name, None).id != pointer.id:
+                self.queue.messages.remove(record, pointer.id)  # there is another one, to which the name leads
+            elif stored:
                 if record.subscribed_at:
                     self.queue.subscriptions.publish(record, ((pointer.id, replace(stored, name='')),))
                 self.queue.ring()
                 return new
-            lost = None if new else pointer
+            else:
+                lost = None if new else pointer
         raise Unavailable('Others send and delete messages of this name all the time.')
 
     def _store_first(self, record: Record, pointer: _Pointer, envelope: Envelope, hide: int) -> Envelope | None:
@@ -419,16 +421,8 @@ class NamedMessages(SingleClaims):
 
     def _claim_one(self, record: Record, entry: Entry, seconds: int) -> ClaimState | None:
         """The entry's next claim, if it is ours."""
-        now, entered_at = self.engine.clock(), self.engine.monotonic()
-        gate = self.swift.cache.enter_gate(ClaimObjects(self.queue, record).container(entry.id),
-                                           claim_name(entry.id, entry.delivery + 1), self.engine.options.gate_seconds)
-        if gate is False:
-            return None
-        attempt = _Attempt(entry, entry.delivery + 1, gate, entered_at, now)
-        receipt = Receipt(entry.id, attempt.delivery, self.engine.token_bytes(TOKEN))
-        self._try(record, ClaimState(receipt.core, seconds, 0, renewed_at=now, expires_at=now + seconds, keep_until=0,
-                                     members=(attempt.member,)), attempt)
-        return attempt.state
+        attempt = self._enter(record, entry, 0)
+        return attempt and self._win_each(record, [attempt], seconds, self.engine.clock(), {}) and attempt.state
 
     def _delete(self, record: Record, message_id: str) -> Message:
         envelope, _ = self._read(record, message_id)

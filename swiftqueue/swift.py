@@ -453,13 +453,6 @@ class Swift:
         raise Forbidden('The account does not grant this.')
 
 
-    def is_reseller_admin(self) -> bool:
-        """Whether the auth filter lets the request do everything in any account."""
-        request = Request({**self.environ, 'SCRIPT_NAME': '', 'PATH_INFO': str_to_wsgi(f'/v1/{self.account}')})
-        request.acl = None
-        ask = self.environ.get('swift.authorize')
-        return ask is not None and ask(request) is None and bool(request.environ.get('reseller_request'))
-
     def check_acl(self, right: str, acl: str | None) -> None:
         """Raises Invalid unless the pipeline's auth filter takes ``acl`` for a container's read or write ACL."""
         clean = self.environ.get('swift.clean_acl')

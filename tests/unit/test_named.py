@@ -28,8 +28,8 @@ def named(world, proxy=0):
     return world.queue(proxy=proxy).named
 
 
-def put(world, name, body, proxy=0, hide=0, **fields):
-    return named(world, proxy).put(name, NewMessage(body, **fields), hide)
+def put(world, name, body, proxy=0, **fields):
+    return named(world, proxy).put(name, NewMessage(body, **fields))
 
 
 def bodies(world, proxy=0, which=HIDDEN):
@@ -111,7 +111,7 @@ def test_a_sender_that_dies_while_it_overwrites_loses_nothing(world, hide, metho
     assert claim
     dying(world, method, what, after=after)
     with pytest.raises(Died):
-        put(world, 'm', 'new', hide=hide)
+        put(world, 'm', 'new', delay=hide)
     assert len(bodies(world, 1)) == 1
     world.clock.advance(31)
     assert put(world, 'm', 'newer', 1) is False

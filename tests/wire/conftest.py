@@ -25,7 +25,6 @@ USERS = {
     'guest': ('test:guest', ''),  # is of the same account, without any right
     'stranger': ('other:stranger', '.admin'),  # may do everything in AUTH_other
     'operator': ('admin:operator', '.admin .reseller_admin'),
-    'reseller': ('ops:reseller', '.reseller_admin'),  # may do everything in every account
 }
 CLIENT_ID = '3381af92-2b9e-11e3-b191-71861300734c'
 
