@@ -72,7 +72,8 @@ def filter_factory(global_conf: dict[str, str], **local_conf: str) -> Callable[[
     options = Options.from_conf(conf)
     key = receipt_key(options)
     logger = utils.get_logger({**global_conf, **local_conf}, log_route='queue')
-    register_swift_info('swiftqueue', version=__version__, apis=_apis(options), **{name: getattr(options, name) for name in _PUBLIC})
+    register_swift_info('swiftqueue', version=__version__, apis=_apis(options),
+                        **{name: getattr(options, name) for name in _PUBLIC})
 
     def queue_filter(app: Callable) -> QueueFilter:
         engine = Engine(options, key, encrypted=encrypts(app), primaries=_primaries(app, options),

@@ -4,6 +4,7 @@
 left behind                              what becomes of it
 =======================================  ============================================================
 claims whose message was acked           deleted, once nobody can see the message's row any more
+names of messages that are gone          the pointers from them are deleted
 messages that expired, their rows left   deleted, where Swift's own expirer did not
 deduplication ids that expired           the same
 a generation that a purge ended          emptied; what was posted to it after the purge is moved

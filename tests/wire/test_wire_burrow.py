@@ -318,7 +318,8 @@ def test_23_other_paths(wire, path):
 
 
 @pytest.mark.parametrize('name, bad', [
-    *itertools.product(('limit', 'ttl', 'hide', 'wait'), ('x', '1.5', '-1', '9' * 30)), ('limit', '0'), ('hide', 43201)])
+    *itertools.product(('limit', 'ttl', 'hide', 'wait'), ('x', '1.5', '-1', '9' * 30)), ('limit', '0'),
+    ('hide', 43201)])
 def test_23_bad_numbers(burrow, name, bad):
     assert burrow.put('/q/m') == 201
     if name in ('ttl', 'hide'):
