@@ -64,6 +64,9 @@ from swiftqueue.names import (
     parse_published,
     parse_record,
     parse_subscription,
+    pointer_content,
+    pointer_headers,
+    pointer_name,
     published_container,
     queue_container,
     queue_of,
@@ -303,14 +306,25 @@ class _Visit:
         """Store first, then delete. Stored under its own instant, a repeated move never brings back what was acked."""
         value = decode_row(row['hash'])
         limit = len(row['hash']) if value and 'body' in value else 0  # what its proxy allowed for the row
-        etag = md5(there.body, usedforsecurity=False).hexdigest()
-        headers = parse_envelope(json.loads(there.body)).row(etag, limit)
         message_id = target.fit(parse_message(row['name']))
+        content, envelope = there.body, parse_envelope(json.loads(there.body))
+        if envelope.name and not self._point(target, envelope.name, message_id, there.timestamp):
+            envelope = replace(envelope, name='')  # there it is another message's
+            content = envelope.content()
+        headers = envelope.row(md5(content, usedforsecurity=False).hexdigest(), limit)
         container = messages_container(self.queue, target.generation, ids.shard_of(message_id))
-        self.swift.store(container, message_name(message_id), there.body,
+        self.swift.store(container, message_name(message_id), content,
                          headers | {'X-Delete-At': there.headers['x-delete-at']}, there.timestamp,
                          mine=attrgetter('untouched'))
         self.swift.delete(generation.messages, row['name'])
+
+    def _point(self, target: Record, name: str, message_id: str, timestamp: float) -> bool:
+        """Whether the name now leads to the message in the queue's present generation."""
+        container, pointer, content = claims_container(self.queue, target.generation), pointer_name(name), \
+            pointer_content(name, message_id)
+        self.swift.create(container, pointer, content, pointer_headers(content, message_id), timestamp)
+        there = self.swift.head_newest(container, pointer)
+        return there is not None and there.headers[POINTS_TO.lower()] == message_id
 
     def _drop(self, generation: _Generation, ended_at: float) -> None:
         """Delete the containers, the messages' last, since it has the mark; not before it is sure that they are empty.

@@ -5,8 +5,9 @@ creates the pointer first, on the same condition as a claim is made, and then st
 again, the message is overwritten where it is. So there is one message for each name, whoever sends at the same time:
 
 * Two senders of a new name: one of them creates the pointer, the other one overwrites what it leads to.
-* A sender that died in between has left a pointer to nothing. The next one has it point to a new id, but not before a
-  tombstone lies where the old one leads; so a sender who was only slow stores nothing, and begins anew.
+* A sender that died in between has left a pointer to nothing. The next one waits a moment for the message, and then has
+  it point to a new id, but not before a tombstone lies where the old one leads; so a sender who was only slow stores
+  nothing, and begins anew.
 * A message that was deleted, acked or has expired leaves a pointer to nothing, too. The janitor removes it by and by.
 * Overwriting carries an instant right after that of the message which was read, so it never undoes a deletion. It ends
   whatever claim there is by one of its own, so that no receipt for what was there before is good for what is there
@@ -21,7 +22,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from hashlib import md5
 from typing import TYPE_CHECKING
 
 from swiftqueue import ids
@@ -41,9 +41,10 @@ from swiftqueue.names import (
     claims_container,
     message_name,
     parse_envelope,
+    pointer_content,
     pointer_headers,
     pointer_name,
-    to_json,
+    queue_container,
 )
 from swiftqueue.receipts import TOKEN, Receipt
 from swiftqueue.single_claims import SingleClaims
@@ -106,11 +107,25 @@ class NamedMessages(SingleClaims):
         try:
             return self.queue.with_generation(put)
         except QueueNotFound:
-            self.queue.create()
+            self._create_queue()
         try:
             return self.queue.with_generation(put)
         except QueueNotFound:
             raise Unavailable('The queue has just been created and cannot be seen yet.') from None
+
+    def _create_queue(self) -> None:
+        """Or wait for who is doing that: each of two would begin a generation, and have messages of the same names."""
+        container, cache = queue_container(self.queue.name), self.swift.cache
+        gate = cache.enter_gate(container, 'create', self.engine.options.gate_seconds)
+        for _ in range(_LOOKS if gate is False else 0):
+            if self.queue.read_record():
+                return
+            self.engine.sleep(_AGAIN)
+        try:
+            self.queue.create()
+        finally:
+            if gate:
+                cache.open_gate(container, 'create')
 
     def get(self, name: str) -> Message:
         """The message, hidden or not. Raises MessageNotFound."""
@@ -247,8 +262,8 @@ class NamedMessages(SingleClaims):
         """Ours, None if somebody else's is there. What leads to nothing is deleted first, and nothing newer."""
         first = self.engine.random_bits(32) if record.shards > 1 else 0
         message_id, now = self.engine.ids.new(0, first % record.shards), self.engine.clock()
-        content = to_json({'name': name, 'id': message_id})
-        headers = pointer_headers(md5(content, usedforsecurity=False).hexdigest(), message_id)
+        content = pointer_content(name, message_id)
+        headers = pointer_headers(content, message_id)
         if lost:
             now = max(now, lost.written_at + 2 * TICK)
             self.swift.delete(self.queue.shards(record).messages(lost.id), message_name(lost.id), now)
@@ -308,9 +323,8 @@ class NamedMessages(SingleClaims):
 
     def _overwrite(self, record: Record, pointer: _Pointer, envelope: Envelope, hide: int) -> Envelope | None:
         """What was stored; None if the message is gone."""
-        try:
-            _, there = self._read(record, pointer.id)
-        except MessageNotFound:
+        there = self._await_message(record, pointer)
+        if there is None:
             return None
         last, _ = self.queue.messages.last_claim(record, pointer.id)
         if last or hide:
@@ -323,6 +337,22 @@ class NamedMessages(SingleClaims):
         except MessageNotFound:
             return None
         return envelope  # and somebody who did the same at the same time has overwritten it at once
+
+    def _await_message(self, record: Record, pointer: _Pointer) -> Response | None:
+        """The message that a pointer leads to; None if it is gone, or its sender has taken too long to store it."""
+        container, name = self.queue.shards(record).messages(pointer.id), message_name(pointer.id)
+        for _ in range(_LOOKS):
+            try:
+                return self._read(record, pointer.id)[1]
+            except MessageNotFound:
+                pass
+            if self.engine.clock() - pointer.written_at > self.engine.options.confirm_limit:
+                break
+            there = self.swift.request('HEAD', container, name, headers={'X-Newest': 'true'})
+            if there.status == 404 and there.timestamp:
+                break  # a tombstone lies there
+            self.engine.sleep(_AGAIN)
+        return None
 
     def _replace(self, record: Record, message_id: str, envelope: Envelope, there: Response) -> bool:
         """Whether the message is stored in the place of what was read, which nobody has deleted or replaced since.

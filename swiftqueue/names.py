@@ -194,8 +194,13 @@ def pointer_name(name: str) -> str:
     return claim_name(_NAMED + hashlib.sha256(name.encode('utf-8')).hexdigest(), 1)
 
 
-def pointer_headers(etag: str, message_id: str) -> dict[str, str]:
+def pointer_content(name: str, message_id: str) -> bytes:
+    return to_json({'name': name, 'id': message_id})
+
+
+def pointer_headers(content: bytes, message_id: str) -> dict[str, str]:
     """For the row, and for a HEAD of the object."""
+    etag = hashlib.md5(content, usedforsecurity=False).hexdigest()
     return {KEPT_ROW: encode_row(etag, {'id': message_id}), POINTS_TO: message_id}
 
 

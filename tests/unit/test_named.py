@@ -407,3 +407,33 @@ def test_a_name_that_is_used_again_while_the_janitor_looks_stays(world):
 def test_bad_names(world, name):
     with pytest.raises(Invalid):
         put(world, name, 1)
+
+
+@pytest.mark.parametrize('taken', [False, True])
+def test_a_name_goes_along_into_the_next_generation(world, taken):
+    """A proxy that has not heard of a purge sends to the generation before; the janitor moves the message."""
+    put(world, 'warm', 1)
+    queue = named(world).queue
+    old = queue.record()
+    world.tick()
+    named(world, 1).queue.purge()
+    world.tick()
+    assert queue.named._put(old, 'm', NewMessage('late')) is True
+    if taken:
+        assert put(world, 'm', 'newer', 1) is True
+    world.clock.advance(100)
+    sweep(world)
+    assert sorted(bodies(world)) == ([('', 'late'), ('m', 'newer')] if taken else [('m', 'late')])
+    assert put(world, 'm', 'last') is False
+    assert sorted(bodies(world))[-1] == ('m', 'last')
+
+
+def test_two_proxies_create_a_queue_by_sending_at_once():
+    def main(hub):
+        place = Place(hub, proxies=2)
+        threads = [eventlet.spawn(place.queue(proxy=number % 2).named.put, f'm{number}', NewMessage(number))
+                   for number in range(6)]
+        assert [thread.wait() for thread in threads] == [True] * 6
+        place.sleep(2)
+        assert sorted(each.body for each in place.queue().named.list(HIDDEN)) == list(range(6))
+    run('creating', main)
