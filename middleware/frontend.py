@@ -61,7 +61,7 @@ class NotAcceptable(QueueError):
 
 @dataclass(frozen=True)
 class Answer:
-    """``content`` becomes JSON; None leaves the body empty."""
+    """``content`` becomes JSON, unless it is bytes; None leaves the body empty."""
 
     status: int = 200
     content: Any = None
@@ -289,7 +289,8 @@ def _names(template: list[str], parts: list[str]) -> list[str] | None:
 
 def _send(answer: Answer, request: Request, start_response: Callable) -> list[bytes]:
     """Written without swob or webob, which would make Location absolute."""
-    body = b'' if answer.content is None else json.dumps(answer.content).encode('ascii')
+    content = b'' if answer.content is None else answer.content
+    body = content if isinstance(content, bytes) else json.dumps(content).encode('ascii')
     headers = {**answer.headers}
     if answer.status != HTTPStatus.NO_CONTENT:
         headers.setdefault('Content-Type', 'application/json; charset=UTF-8')

@@ -19,7 +19,7 @@ from swiftqueue.object_servers import Primaries
 from swiftqueue.queues import Engine
 from swiftqueue.swift import encrypts
 
-from . import sqs_door, zaqar
+from . import burrow, sqs_door, zaqar
 from .pipeline import check_place, final_app
 
 # What a client can make use of; how the service works inside is nobody's business.
@@ -30,7 +30,7 @@ _PUBLIC = ('max_queues_per_page', 'max_messages_per_page', 'max_messages_per_cla
 
 
 class QueueFilter:
-    """Answers the paths of Messaging, and what the filter ``sqsapi`` has claimed; lets all else pass untouched."""
+    """Answers the paths of Messaging and Burrow, and what the filter ``sqsapi`` has claimed; lets all else pass."""
 
     serves_sqs = True
 
@@ -39,17 +39,21 @@ class QueueFilter:
         self.engine = engine
         self.door = zaqar.door(app, engine, logger)
         self._at_root = zaqar.paths_at_root(engine.options)
+        self.burrow = burrow.door(app, engine, logger)
         self.sqs = sqs_door.Door(app, engine, logger)
         self._pipeline_of_proxy: list[Any] | None = None
 
     def __call__(self, environ: dict[str, Any], start_response: Callable) -> Iterable[bytes]:
         if sqs_door.SIGNED in environ:
             return self.sqs(environ, start_response)
-        path = zaqar.path_within(environ.get('PATH_INFO', ''), self._at_root)
-        if path is None:
+        path = environ.get('PATH_INFO', '')
+        door, within = self.burrow, burrow.path_within(environ.get('HTTP_HOST', ''), path, self.engine.options)
+        if within is None:
+            door, within = self.door, zaqar.path_within(path, self._at_root)
+        if within is None:
             return self.app(environ, start_response)
         environ['swift.leave_relative_location'] = True
-        return self.door({**environ, 'PATH_INFO': path}, start_response)
+        return door({**environ, 'PATH_INFO': within}, start_response)
 
     @property
     def _pipeline(self) -> list[Any] | None:
@@ -68,7 +72,7 @@ def filter_factory(global_conf: dict[str, str], **local_conf: str) -> Callable[[
     options = Options.from_conf(conf)
     key = receipt_key(options)
     logger = utils.get_logger({**global_conf, **local_conf}, log_route='queue')
-    register_swift_info('swiftqueue', version=__version__, apis=[f'messaging-v{each}' for each in options.api_versions],
+    register_swift_info('swiftqueue', version=__version__, apis=_apis(options),
                         **{name: getattr(options, name) for name in _PUBLIC})
 
     def queue_filter(app: Callable) -> QueueFilter:
@@ -77,6 +81,10 @@ def filter_factory(global_conf: dict[str, str], **local_conf: str) -> Callable[[
         return QueueFilter(app, engine, logger)
 
     return queue_filter
+
+
+def _apis(options: Options) -> list[str]:
+    return [f'messaging-v{each}' for each in options.api_versions] + ['burrow-v1.0'] * options.burrow
 
 
 def _primaries(app: Callable, options: Options) -> Primaries | None:

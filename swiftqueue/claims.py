@@ -64,7 +64,7 @@ from swiftqueue.receipts import TOKEN, Receipt, verify
 if TYPE_CHECKING:
     from swiftqueue.queues import Queue
 
-_POP_TTL = 60  # seconds after which a message comes back whose pop, or whose move to the dead letters, died half-way
+POP_TTL = 60  # seconds after which a message comes back whose pop, or whose move to the dead letters, died half-way
 _PASS_OVER = 1  # seconds for which a worker leaves a message alone that it did not get
 _MOST_BURIED = 100  # dead messages that one claimer moves before it makes do with what it has
 NEWS = 10  # seconds after which every proxy has heard of a new generation
@@ -128,7 +128,7 @@ class Claims:
             wait, limit) or []
 
     def _pop(self, record: Record, limit: int) -> list[Message]:
-        claim = self._create(record, limit, _POP_TTL, 0)
+        claim = self._create(record, limit, POP_TTL, 0)
         if claim is None:
             return []
         for message, error in zip(claim.messages, self.queue.messages.remove_all(
@@ -234,7 +234,7 @@ class Claims:
         """Whether the entry's next claim is ours, which nobody will get to see. Raises Unavailable."""
         now, delivery = self.engine.clock(), entry.delivery + 1
         claim = Receipt(entry.id, delivery, self.engine.token_bytes(TOKEN), mixed=False).core
-        state = ClaimState(claim, _POP_TTL, 0, renewed_at=now, expires_at=now + _POP_TTL, keep_until=0, move=move)
+        state = ClaimState(claim, POP_TTL, 0, renewed_at=now, expires_at=now + POP_TTL, keep_until=0, move=move)
         won = self._win(record, Attempt(entry, delivery, gate, self.engine.monotonic(), 0), state)
         if won:
             entry.delivery, entry.claim = delivery, state
@@ -366,8 +366,11 @@ class Claims:
     def _prepare(self, record: Record, attempt: Attempt) -> bool:
         """Have the message itself at hand, for as long as the claim promises; False if it is gone."""
         entry, envelope = attempt.entry, attempt.entry.envelope
-        if attempt.delivery > 1 or envelope is None or not envelope.complete:
-            envelope = self.queue.messages.read(record, entry.id, newest=attempt.delivery > 1)
+        newest = attempt.delivery > 1 or bool(envelope and envelope.name)
+        if newest or envelope is None or not envelope.complete:
+            envelope = self.queue.messages.read(record, entry.id, newest=newest)
+            if envelope and envelope.name and not newest:  # its sender may change it, and the row had not told
+                envelope = self.queue.messages.read(record, entry.id, newest=True)
             if envelope and attempt.delivery == 1 and envelope.expires_at <= self.engine.clock():
                 envelope = None  # Swift keeps it to the end of the second
         if envelope is not None and attempt.keep_until > envelope.expires_at \

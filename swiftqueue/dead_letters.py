@@ -55,6 +55,7 @@ def _move(queue: Queue, record: Record, message_id: str, envelope: Envelope) -> 
     if ttl:
         envelope = replace(envelope, ttl=ttl, expires_at=now + ttl)
     envelope = replace(envelope, expires_at=max(envelope.expires_at, last.keep_until, now + 1), source=queue.name,
+                       name='',  # which is one of that queue
                        deliveries_before=envelope.deliveries_before + record.attributes['_max_claim_count'])
     target = queue.account.queue(record.attributes['_dead_letter_queue'])
     try:

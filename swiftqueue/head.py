@@ -335,7 +335,7 @@ def _known(head: Head, entry: Entry) -> Entry:
     if head.fifo and not known.ended:
         known.gone = False  # that held for the last page, whose messages were posted before somebody looked
     known.listed_at, known.doubtful, known.early = entry.listed_at, entry.doubtful, entry.early
-    known.envelope = known.envelope or entry.envelope
+    known.envelope = entry.envelope or known.envelope  # the listed one may have been changed by its sender
     return known
 
 

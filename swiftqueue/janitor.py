@@ -4,6 +4,7 @@
 left behind                              what becomes of it
 =======================================  ============================================================
 claims whose message was acked           deleted, once nobody can see the message's row any more
+names of messages that are gone          the pointers from them are deleted
 messages that expired, their rows left   deleted, where Swift's own expirer did not
 deduplication ids that expired           the same
 a generation that a purge ended          emptied; what was posted to it after the purge is moved
@@ -44,7 +45,10 @@ from swiftqueue.names import (
     CLAIM,
     CLAIMS_END,
     ENDED,
+    NAMED,
+    NAMED_END,
     NUL,
+    POINTS_TO,
     WEBHOOK,
     Record,
     claims_container,
@@ -60,6 +64,9 @@ from swiftqueue.names import (
     parse_published,
     parse_record,
     parse_subscription,
+    pointer_content,
+    pointer_headers,
+    pointer_name,
     published_container,
     queue_container,
     queue_of,
@@ -299,14 +306,25 @@ class _Visit:
         """Store first, then delete. Stored under its own instant, a repeated move never brings back what was acked."""
         value = decode_row(row['hash'])
         limit = len(row['hash']) if value and 'body' in value else 0  # what its proxy allowed for the row
-        etag = md5(there.body, usedforsecurity=False).hexdigest()
-        headers = parse_envelope(json.loads(there.body)).row(etag, limit)
         message_id = target.fit(parse_message(row['name']))
+        content, envelope = there.body, parse_envelope(json.loads(there.body))
+        if envelope.name and not self._point(target, envelope.name, message_id, there.timestamp):
+            envelope = replace(envelope, name='')  # there it is another message's
+            content = envelope.content()
+        headers = envelope.row(md5(content, usedforsecurity=False).hexdigest(), limit)
         container = messages_container(self.queue, target.generation, ids.shard_of(message_id))
-        self.swift.store(container, message_name(message_id), there.body,
+        self.swift.store(container, message_name(message_id), content,
                          headers | {'X-Delete-At': there.headers['x-delete-at']}, there.timestamp,
                          mine=attrgetter('untouched'))
         self.swift.delete(generation.messages, row['name'])
+
+    def _point(self, target: Record, name: str, message_id: str, timestamp: float) -> bool:
+        """Whether the name now leads to the message in the queue's present generation."""
+        container, pointer, content = claims_container(self.queue, target.generation), pointer_name(name), \
+            pointer_content(name, message_id)
+        self.swift.create(container, pointer, content, pointer_headers(content, message_id), timestamp)
+        there = self.swift.head_newest(container, pointer)
+        return there is not None and there.headers[POINTS_TO.lower()] == message_id
 
     def _drop(self, generation: _Generation, ended_at: float) -> None:
         """Delete the containers, the messages' last, since it has the mark; not before it is sure that they are empty.
@@ -377,6 +395,7 @@ class _Visit:
     def _tidy(self, generation: _Generation) -> None:
         if generation.has_claims:
             self._remove_finished_claims(generation)
+            self._remove_idle_pointers(generation)
         if generation.has_messages:
             self._remove_expired_messages(generation)
         self._forget_sent(generation, WINDOW + self.ages.retention)
@@ -404,6 +423,48 @@ class _Visit:
             if gone := over and self._gone(generation, over):
                 self._unlist(generation, gone)
                 self._delete_claims(generation, [over[message_id] for message_id in gone])
+
+    def _remove_idle_pointers(self, generation: _Generation) -> None:
+        """Those from names to messages that are gone, one page a pass, as with expired messages.
+
+        Each as it was when it was listed: a sender may have it point to a new message at any moment.
+        """
+        key, settled = (self.account, generation.claims), self.swift.clock() - self.ages.settled
+        while True:
+            rows = self.swift.listing(generation.claims, marker=self.janitor.cursors.pop(key, NAMED),
+                                      end_marker=NAMED_END, limit=self.janitor.page)
+            old = [row for row in rows if modified_at(row) < settled]
+            leads_to = dict(zip(self._each(lambda row: self._leads_to(generation, row), old), old, strict=True))
+            gone = set(leads_to) - self._listed(generation, leads_to)
+            self._each(lambda message_id: self._remove_if_idle(generation, message_id, leads_to[message_id]),  # noqa: B023
+                       sorted(gone))
+            if len(rows) < self.janitor.page:
+                return
+            self.janitor.cursors[key] = rows[-1]['name']
+            if not self.thorough:
+                return
+
+    def _leads_to(self, generation: _Generation, row: Row) -> str:
+        """The id of the message that a pointer leads to; '' if another janitor was faster."""
+        if value := decode_row(row['hash']):
+            return value['id']
+        there = self.swift.head_newest(generation.claims, row['name'])
+        return there.headers[POINTS_TO.lower()] if there else ''
+
+    def _listed(self, generation: _Generation, message_ids: Iterable[str]) -> set[str]:
+        """Those of the messages that one page of each of their shards shows; it saves asking for each."""
+        shards: dict[str, list[str]] = {}
+        for each in filter(None, message_ids):
+            container = messages_container(self.queue, generation.name, ids.shard_of(each))
+            shards.setdefault(container, []).append(message_name(each))
+        return {parse_message(row['name']) for container, names in shards.items()
+                for row in self.swift.listing(container, marker=min(names)[:-1], limit=self.janitor.page)}
+
+    def _remove_if_idle(self, generation: _Generation, message_id: str, row: Row) -> None:
+        container = messages_container(self.queue, generation.name, ids.shard_of(message_id)) if message_id else ''
+        if container and self.swift.head_newest(container, message_name(message_id)) is None:
+            self._write(f'forget the name of message {message_id} of generation {generation.name}',
+                        self.swift.delete_as_of, generation.claims, row['name'], modified_at(row) + TICK)
 
     def _is_over(self, generation: _Generation, row: Row) -> bool:
         """Whether the claim ended a while ago, and was neither made nor changed lately."""

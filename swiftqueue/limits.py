@@ -67,6 +67,10 @@ def _some_of(*words: str):
     return parse
 
 
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.lower().replace(',', ' ').split())
+
+
 def _option(default: Any, parse: Any) -> Any:
     return field(default=default, metadata={'parse': parse})
 
@@ -79,6 +83,8 @@ class Options:
     """The operator's choices. Durations are seconds, sizes bytes."""
 
     api_versions: tuple[str, ...] = _option(('2',), _some_of('2', '1.1', '1'))
+    burrow: bool = _option(True, _boolean)
+    burrow_hosts: tuple[str, ...] = _option((), _words)
     max_queues_per_page: int = _option(20, _integer(1, 1000))
     max_subscriptions_per_page: int = _option(20, _integer(1, 1000))
     max_subscriptions: int = _option(1000, _integer(0, 100000))
@@ -90,6 +96,8 @@ class Options:
     min_message_ttl: int = _option(60, _integer(1, _BIG))
     max_message_ttl: int = _option(1209600, _integer(1, _BIG))
     default_message_ttl: int = _option(3600, _integer(1, _BIG))
+    default_named_message_ttl: int = _option(600, _integer(0, _BIG))
+    max_named_message_ttl: int = _option(_BIG, _integer(1, _BIG))
     max_message_delay: int = _option(900, _integer(0, _BIG))
     default_message_delay: int = _option(0, _integer(0, _BIG))
     min_claim_ttl: int = _option(60, _integer(1, _BIG))

@@ -86,12 +86,14 @@ class Majorities:
 
 def new_row(name: str, etag: str, size: int, timestamp: float) -> Row:
     """The row of an object as an object server writes it."""
-    return {'name': name, 'created_at': _instant(timestamp), 'size': size, 'content_type': 'application/json', 'etag': etag, 'deleted': 0}
+    return {'name': name, 'created_at': _instant(timestamp), 'size': size,
+            'content_type': 'application/json', 'etag': etag, 'deleted': 0}
 
 
 def deleted_row(name: str, timestamp: float) -> Row:
     """What stands for the row of an object that was deleted then."""
-    return {'name': name, 'created_at': _instant(timestamp), 'size': 0, 'content_type': 'application/deleted', 'etag': 'noetag', 'deleted': 1}
+    return {'name': name, 'created_at': _instant(timestamp), 'size': 0,
+            'content_type': 'application/deleted', 'etag': 'noetag', 'deleted': 1}
 
 
 def _instant(timestamp: float) -> str:

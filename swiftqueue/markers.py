@@ -72,6 +72,20 @@ class Marker:
                    frozenset(seen[at:at + _SHORT] for at in range(0, len(seen), _SHORT)))
 
 
+@dataclass(frozen=True)
+class Behind:
+    """The place of a reader whose marker is a message, for protocols that know no other: late rows are lost on him."""
+
+    start: str = ''  # the message's id
+    seen = frozenset()
+
+    def has(self, message_id: str) -> bool:
+        return message_id <= self.start
+
+    def after(self, done: Iterable[str], now: float, up_to: str = '') -> str:
+        return ''
+
+
 def _short(message_id: str) -> str:
     digits = message_id.replace('-', '')
     return digits[:_FLOOR] + digits[_FLOOR - _SHORT - 2:-2]  # the shard comes last

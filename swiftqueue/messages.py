@@ -20,7 +20,7 @@ from swiftqueue.errors import Invalid, MessageClaimed, QueueError
 from swiftqueue.fifo import Fifo
 from swiftqueue.head import CLOCK_SKEW, Entry, available, claims_between, note_claims, read_row
 from swiftqueue.limits import check_integer, check_size
-from swiftqueue.markers import Marker
+from swiftqueue.markers import Behind, Marker
 from swiftqueue.model import Message, NewMessage, Page, Posted, Stats
 from swiftqueue.names import (
     ClaimState,
@@ -162,17 +162,19 @@ class Messages:
     # -- read --
 
     def list(self, marker: str | None = None, limit: int | None = None, *, client_id: str | None = None,
-             include_claimed: bool = False, include_delayed: bool = False, wait: int = 0) -> Page:
-        """A page of messages, oldest first, that come after the marker.
+             include_claimed: bool = False, include_delayed: bool = False, wait: int = 0,
+             show_claims: bool = False, after: str | None = None, most: int | None = None) -> Page:
+        """A page of messages, oldest first, that come after the marker, or after a message if ``after`` is its id.
 
-        ``client_id``: leave out this client's own. The page's marker is never None, so that a reader can come
-        back for what is posted later. ``wait`` is for how many seconds to wait for the first message. Raises
-        Invalid, QueueNotFound, Unauthorized, Forbidden, Unavailable.
+        ``client_id``: leave out this client's own. ``show_claims``: tell of each message who holds it, also where that
+        does not matter for what is listed. The page's marker is never None, so that a reader can come
+        back for what is posted later. ``wait`` is for how many seconds to wait for the first message, and ``most`` the
+        most that ``limit`` may be. Raises Invalid, QueueNotFound, Unauthorized, Forbidden, Unavailable.
         """
         self.queue.allow('read')
-        most = self.engine.options.max_messages_per_page
+        most = most or self.engine.options.max_messages_per_page
         limit = min(10, most) if limit is None else check_integer('limit', limit, 1, most)
-        position = Marker.parse(marker)
+        position = Marker.parse(marker) if after is None else Behind(after)
         if position is None:
             return Page([])
         page = Page([], str(position))
@@ -180,7 +182,8 @@ class Messages:
         def look() -> Page | None:
             nonlocal page
             page = self.queue.with_generation(
-                lambda record: self._list(record, position, limit, client_id, include_claimed, include_delayed))
+                lambda record: self._list(record, position, limit, client_id, include_claimed, include_delayed,
+                                          show_claims))
             return page if page.items else None
 
         def sees(entry: Entry, now: float) -> bool:
@@ -194,14 +197,14 @@ class Messages:
         self.engine.waiting.read(self.queue, look, wait, sees, position.start, include_delayed)
         return page
 
-    def _list(self, record: Record, position: Marker, limit: int, client_id: str | None,
-              include_claimed: bool, include_delayed: bool) -> Page:
+    def _list(self, record: Record, position: Marker | Behind, limit: int, client_id: str | None,
+              include_claimed: bool, include_delayed: bool, show_claims: bool) -> Page:
         found: list[Entry] = []
         done: list[str] = []
         scan_from, asked, up_to = position.start, limit + len(position.seen), ''
         for _ in range(_SCAN):
             now = self.engine.clock()
-            listed = self._page(record, scan_from, asked, include_delayed, include_claimed)
+            listed = self._page(record, scan_from, asked, include_delayed, include_claimed and not show_claims)
             for entry in self._since(record, listed):
                 if len(found) == limit:
                     break
@@ -224,19 +227,19 @@ class Messages:
         return Page([message for message in messages if message],
                     str(position.after(done, listed.listed_at, up_to)))
 
-    def _page(self, record: Record, after: str, limit: int, include_delayed: bool, include_claimed: bool) -> Listed:
+    def _page(self, record: Record, after: str, limit: int, include_delayed: bool, without_claims: bool) -> Listed:
         """A page that this process may have listed a moment ago for somebody else."""
         head = self.queue.head(record)
 
         def listing() -> Listed:
             now = self.engine.clock()
             entries, complete = self._entries(record, after, limit, None if include_delayed else now,
-                                              with_claims=not include_claimed)
-            if include_claimed and any(now >= entry.keep_until for entry in entries):
+                                              with_claims=not without_claims)
+            if without_claims and any(now >= entry.keep_until for entry in entries):
                 note_claims(entries, self.queue.shards(record))  # a claim may keep a message beyond its ttl
             return Listed(entries, complete, now)
 
-        key = (*self.queue.key, record.generation, record.shards, after, limit, include_delayed, include_claimed)
+        key = (*self.queue.key, record.generation, record.shards, after, limit, include_delayed, without_claims)
         return self.engine.pages.get(key, lambda: (self.swift.cache.bell(self.queue.name), head.rings), listing)
 
     def _since(self, record: Record, listed: Listed) -> Iterator[Entry]:
@@ -294,7 +297,10 @@ class Messages:
     def message(self, message_id: str, envelope: Envelope, claim: ClaimState | None = None,
                 deliveries: int = 0) -> Message:
         """What a caller sees of it."""
-        live = claim is not None and claim.live(self.engine.clock())
+        now = self.engine.clock()
+        live = claim is not None and claim.live(now)
+        held_until = max(claim.expires_at if live else 0,
+                         0 if available(message_id, envelope, now) else ids.available_at(message_id))
         return Message(
             id=message_id, body=envelope.body, ttl=envelope.ttl, delay=envelope.delay,
             created_at=envelope.created_at, available_at=ids.available_at(message_id),
@@ -302,7 +308,7 @@ class Messages:
             claim_id=self.queue.sign(claim.claim) if live and claim.claim else None,
             deliveries=max(0, deliveries - envelope.claims_before), source=envelope.source,
             deliveries_before=envelope.deliveries_before, group=envelope.group,
-            deduplication=envelope.deduplication)
+            deduplication=envelope.deduplication, name=envelope.name, held_until=held_until)
 
     def get(self, message_ids: list[str]) -> list[Message]:
         """Those of the messages that are there, in the order asked for.

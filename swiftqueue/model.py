@@ -28,7 +28,7 @@ class Message:
     """A message as a reader or a claimer sees it.
 
     ``source`` is the queue from which it was moved as a dead letter, ``deliveries_before`` how often it had been
-    delivered until then.
+    delivered until then. ``name`` is what its sender calls it, if it chose to.
     """
 
     id: str
@@ -46,6 +46,8 @@ class Message:
     deliveries_before: int = 0
     group: str = ''
     deduplication: str = ''
+    name: str = ''
+    held_until: float = 0  # by a claim or a delay; 0 if it is free
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ container                                     holds
 ``\0queue\0NAME``                             no objects; the queue's record, as sysmeta
 ``\0messages\0NAME\0GENERATION\0SHARD``       ``\0ID``: one object per message
 ``\0claims\0NAME\0GENERATION\0SHARD``         ``\0ID\0NNNNNNNNN``: one object per delivery, from 1
+the same, shard 0                             ``\0name-HASH\0000000001``: the message that its sender named so
 ``\0claims\0NAME\0GENERATION\00``             ``\0move\0NNNNNNNNN``: one object per move task, from 1;
                                               ``\0move-cancel\0NNNNNNNNN``: that task is to stop
 ``\0published\0NAME\0BORN``                   ``\0subscription\0ID``: one object per subscription;
@@ -76,6 +77,7 @@ ENDED = 'X-Container-Sysmeta-Swiftqueue-Ended'
 MOVING = 'X-Container-Sysmeta-Swiftqueue-Moving'
 SUBSCRIBED = 'X-Container-Sysmeta-Swiftqueue-Subscribed'
 CLAIM = 'X-Object-Sysmeta-Swiftqueue-Claim'
+POINTS_TO = 'X-Object-Sysmeta-Swiftqueue-Points-To'
 # Two ways to say what an object's row shows. The first may be large, but is lost where encryption says something
 # itself, and has to come behind the body where an erasure-coded policy does. The second is stored with the object, so
 # it must be small, and wins always.
@@ -170,7 +172,7 @@ def claim_name(message_id: str, delivery: int) -> str:
     return _join(message_id, f'{delivery:09d}')
 
 
-# All claims are before this in a listing, and all that is about move tasks comes after it.
+# All claims are before this in a listing; move tasks and the names of messages come after it.
 CLAIMS_END = NUL + 'g'
 TASKS = _join('move', '')
 
@@ -181,6 +183,25 @@ def task_name(number: int) -> str:
 
 def cancel_name(number: int) -> str:
     return claim_name('move-cancel', number)
+
+
+_NAMED = 'name-'
+NAMED, NAMED_END = NUL + _NAMED, NUL + 'name.'  # right before and right behind all of them in a listing
+
+
+def pointer_name(name: str) -> str:
+    """The object that leads from the name that a sender chose to his message, of the form of a claim's."""
+    return claim_name(_NAMED + hashlib.sha256(name.encode('utf-8')).hexdigest(), 1)
+
+
+def pointer_content(name: str, message_id: str) -> bytes:
+    return to_json({'name': name, 'id': message_id})
+
+
+def pointer_headers(content: bytes, message_id: str) -> dict[str, str]:
+    """For the row, and for a HEAD of the object."""
+    etag = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    return {KEPT_ROW: encode_row(etag, {'id': message_id}), POINTS_TO: message_id}
 
 
 def parse_message(name: str) -> str:
@@ -233,7 +254,7 @@ class Envelope:
 
     ``claims_before`` is the number of its last claim in this queue before it was moved here; its deliveries count
     from there. ``source`` is the queue from which it was moved as a dead letter, and ``deliveries_before`` the number
-    of its deliveries until then.
+    of its deliveries until then. ``name`` is what its sender calls it; such a message may change, see named.py.
     """
 
     body: Any
@@ -248,6 +269,7 @@ class Envelope:
     deliveries_before: int = 0
     group: str = ''
     deduplication: str = ''
+    name: str = ''
     complete: bool = True  # False: a row whose body did not fit
 
     def content(self) -> bytes:
@@ -267,7 +289,7 @@ class Envelope:
                  'expires_at': self.expires_at, 'client_id': self.client_id}
         if self.attributes:
             value['attributes'] = self.attributes
-        for name in ('claims_before', 'source', 'deliveries_before', 'group', 'deduplication'):
+        for name in ('claims_before', 'source', 'deliveries_before', 'group', 'deduplication', 'name'):
             if getattr(self, name):
                 value[name] = getattr(self, name)
         return value
@@ -280,7 +302,8 @@ def parse_envelope(value: dict[str, Any]) -> Envelope:
         delay=value['delay'], expires_at=value['expires_at'], client_id=value['client_id'],
         attributes=value.get('attributes', {}), claims_before=value.get('claims_before', 0),
         source=value.get('source', ''), deliveries_before=value.get('deliveries_before', 0),
-        group=value.get('group', ''), deduplication=value.get('deduplication', ''), complete='body' in value)
+        group=value.get('group', ''), deduplication=value.get('deduplication', ''), name=value.get('name', ''),
+        complete='body' in value)
 
 
 # -- the claim -------------------------------------------------------------------------------------

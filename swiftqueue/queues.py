@@ -33,6 +33,7 @@ from swiftqueue.majorities import Majorities
 from swiftqueue.messages import Messages
 from swiftqueue.model import Page, QueueInfo, Stats
 from swiftqueue.move_tasks import MoveTasks
+from swiftqueue.named import NamedMessages
 from swiftqueue.names import (
     ENDED,
     TOPIC,
@@ -215,6 +216,7 @@ class Queue:
         self.messages = Messages(self)
         self.claims = Claims(self)
         self.single_claims = SingleClaims(self)
+        self.named = NamedMessages(self)
         self.move_tasks = MoveTasks(self)
         self.subscriptions = Subscriptions(self)
 

@@ -53,10 +53,11 @@ class SingleClaims(Claims):
             self._remember(attempt, claims)
         return claims
 
-    def _create_each(self, record: Record, limit: int, ttl: int) -> list[Claim]:
+    def _create_each(self, record: Record, limit: int, ttl: int, *, keep: bool = True) -> list[Claim]:
+        """``keep``: whether the messages outlive their claims."""
         failure = None
         for _ in range(ROUNDS):
-            attempts, now = self._admitted(record, limit, ttl, runs=True), self.engine.clock()
+            attempts, now = self._admitted(record, limit, ttl if keep else 0, runs=True), self.engine.clock()
             if not attempts:
                 break
             won = self._win_runs(record, attempts, limit, ttl, now) if record.fifo else \

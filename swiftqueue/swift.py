@@ -383,9 +383,9 @@ class Swift:
         _expect(response, 202)
         return True
 
-    def delete(self, container: str, name: str) -> float:
+    def delete(self, container: str, name: str, timestamp: float | None = None) -> float:
         """Delete the object, also if a faster clock wrote it; the instant as of which it is. Raises Unavailable."""
-        timestamp = self.clock()
+        timestamp = self.clock() if timestamp is None else timestamp
         response = self._retried('DELETE', container, name, timestamp=timestamp)
         if response.status == 409:
             there = self.head_newest(container, name)

@@ -2,6 +2,7 @@
 
 import pytest
 from amazon import workers
+from burrow_workers import Workers
 from exclusive import run
 
 from swiftqueue.cluster import Cluster
@@ -22,3 +23,12 @@ def test_every_message_of_amazon_sqs_goes_to_one_worker(urls):
     outcome = workers.run(urls, messages=100, workers=16)
     assert not outcome.problems, outcome
     assert outcome.verdict.acks == 100
+
+
+def test_every_message_of_burrow_goes_to_one_worker(urls):
+    burrow, names = Workers(urls), [f'm{number}' for number in range(60)]
+    burrow.put(names)
+    assert sorted(burrow.take_all('POST', limit=1, hide=600)) == sorted(names)
+    assert burrow.ask(0, 'POST', match_hidden='true', hide=0).status_code == 204
+    assert sorted(burrow.take_all('DELETE', limit=10)) == sorted(names)
+    assert burrow.ask(1, 'GET', match_hidden='true').status_code == 404

@@ -49,6 +49,7 @@ def test_an_acked_message_never_comes_back(door, other):
     assert door.counts('jobs') == (0, 0)
 
 
+@pytest.mark.otherwise_in('burrow', because='what is not there cannot be deleted')
 def test_acking_twice_is_fine(door, other):
     door.create('jobs')
     door.post('jobs', 'a')
@@ -58,6 +59,7 @@ def test_acking_twice_is_fine(door, other):
     assert door.counts('jobs') == (0, 0)
 
 
+@pytest.mark.otherwise_in('burrow', because='a message that is gone is not found')
 def test_each_message_of_a_claim_is_acked_by_itself(door):
     door.create('jobs')
     door.post('jobs', 'a', 'b', 'c')
@@ -79,6 +81,7 @@ def test_a_claim_that_runs_out_gives_the_message_back(door, other):
     assert second.id == first.id
 
 
+@pytest.mark.otherwise_in('burrow', because='whoever knows its id may delete a message')
 @pytest.mark.otherwise_in('sqs', because='what comes too late is no error, and changes nothing')
 def test_a_claim_that_ran_out_is_refused(door, other):
     door.create('jobs')
@@ -111,6 +114,7 @@ def test_renewing_moves_the_end(door, other):
     assert bodies(other.claim('jobs')) == ['a', 'b']
 
 
+@pytest.mark.otherwise_in('burrow', because='whoever knows its id may delete a message')
 @pytest.mark.otherwise_in('sqs', because='a handle deletes until the message is received again')
 def test_releasing_gives_all_messages_back_at_once(door, other):
     door.create('jobs')
@@ -122,6 +126,7 @@ def test_releasing_gives_all_messages_back_at_once(door, other):
     assert bodies(other.claim('jobs')) == ['a', 'b']
 
 
+@pytest.mark.otherwise_in('burrow', because='whoever knows its id may show a message')
 def test_releasing_twice_does_not_take_the_message_from_the_next_holder(door, other):
     door.create('jobs')
     door.post('jobs', 'a')
@@ -168,6 +173,7 @@ def test_a_claim_of_another_queue_is_refused(door):
     assert door.counts('b') == (1, 1)
 
 
+@pytest.mark.otherwise_in('burrow', because='whoever knows its id may delete a message')
 @pytest.mark.otherwise_in('sqs', because='a handle names its message')
 def test_a_claim_of_another_message_is_refused(door):
     door.create('jobs')
@@ -179,6 +185,7 @@ def test_a_claim_of_another_message_is_refused(door):
     assert door.counts('jobs') == (2, 2)
 
 
+@pytest.mark.otherwise_in('burrow', because='a hidden message ends with its ttl')
 @pytest.mark.otherwise_in('sqs', because='there is no grace')
 def test_a_claimed_message_outlives_its_ttl_by_the_grace(door, other):
     door.create('jobs')
@@ -195,6 +202,7 @@ def test_a_claimed_message_outlives_its_ttl_by_the_grace(door, other):
     assert door.counts('jobs') == (0, 0)
 
 
+@pytest.mark.otherwise_in('burrow', because='a hidden message ends with its ttl')
 def test_renewing_keeps_the_message_too(door):
     door.create('jobs')
     door.post('jobs', 'a', ttl=100)

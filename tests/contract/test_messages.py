@@ -64,6 +64,7 @@ def test_paging_shows_every_message_once(door):
     assert seen == list(range(60))
 
 
+@pytest.mark.otherwise_in('burrow', because='nobody says who he is')
 @pytest.mark.otherwise_in('sqs', because='the client of a message is who signed it')
 def test_a_reader_can_leave_out_its_own(door):
     door.create('jobs')
@@ -84,6 +85,7 @@ def test_an_expired_message_is_never_seen_again(door):
     assert [held.body for held in door.claim('jobs')] == ['long']
 
 
+@pytest.mark.otherwise_in('burrow', because='a hidden message keeps its place')
 def test_a_delayed_message_appears_when_its_time_has_come(door):
     door.create('jobs')
     door.post('jobs', 'later', delay=30)
@@ -97,6 +99,7 @@ def test_a_delayed_message_appears_when_its_time_has_come(door):
     assert [held.body for held in door.claim('jobs')] == ['later']
 
 
+@pytest.mark.otherwise_in('burrow', because='a hidden message keeps its place')
 def test_a_delayed_message_shows_up_behind_the_marker_of_who_read_before(door):
     door.create('jobs')
     door.post('jobs', 'later', delay=30)
@@ -106,6 +109,7 @@ def test_a_delayed_message_shows_up_behind_the_marker_of_who_read_before(door):
     assert door.list('jobs', marker)[0] == ['later']
 
 
+@pytest.mark.otherwise_in('burrow', because='a ttl begins at once')
 def test_the_ttl_of_a_delayed_message_starts_when_it_appears(door):
     door.create('jobs')
     door.post('jobs', 'later', delay=100, ttl=60)
@@ -115,6 +119,7 @@ def test_the_ttl_of_a_delayed_message_starts_when_it_appears(door):
     assert door.list('jobs')[0] == []
 
 
+@pytest.mark.otherwise_in('burrow', because='a ttl begins at once')
 @pytest.mark.otherwise_in('messaging-v1', because='every message brings its ttl')
 def test_the_queue_may_set_ttl_and_delay(door):
     door.create('jobs', _default_message_ttl=100, _default_message_delay=10)
@@ -143,6 +148,7 @@ def test_a_deleted_message_is_gone_everywhere_at_once(door, other):
     assert door.get('jobs', second) == []
 
 
+@pytest.mark.otherwise_in('burrow', because='whoever knows its id may delete a message')
 def test_a_claimed_message_cannot_be_deleted_without_its_claim(door, other):
     door.create('jobs')
     message_id, = door.post('jobs', 'a')

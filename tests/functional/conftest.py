@@ -12,7 +12,8 @@ from swiftqueue.cluster import Cluster
 
 @pytest.fixture(scope='session')
 def cluster(tmp_path_factory):
-    options = {'min_claim_ttl': '1', 'min_message_ttl': '1', 'min_claim_grace': '0', 'signed_url_key': 'secret'}
+    options = {'min_claim_ttl': '1', 'min_message_ttl': '1', 'min_claim_grace': '0', 'signed_url_key': 'secret',
+               'burrow_hosts': 'burrow.example'}
     notifier = {'swiftqueue-notifier': {'allowed_networks': '127.0.0.1/32', 'webhook_timeout': '1', 'interval': '1'}}
     with Cluster(tmp_path_factory.mktemp('cluster'), options=options,
                  settings={'swiftqueue-notifier': notifier}) as running:
