@@ -28,7 +28,7 @@ from swiftqueue import ids
 from swiftqueue.attributes import max_message_size
 from swiftqueue.claim_objects import ClaimObjects
 from swiftqueue.claims import POP_TTL
-from swiftqueue.errors import Invalid, MessageNotFound, QueueError, QueueNotFound, Unavailable
+from swiftqueue.errors import Invalid, MessageNotFound, QueueError, QueueNotFound, QuotaExceeded, Unavailable
 from swiftqueue.head import Entry
 from swiftqueue.limits import check_integer, check_size
 from swiftqueue.model import Message, NewMessage
@@ -272,6 +272,8 @@ class NamedMessages(SingleClaims):
         status = self.swift.create(container, object_name, content, headers, now)
         if status == 404:
             raise GenerationGone(container)
+        if status == 413:
+            raise QuotaExceeded('The quota of this account is used up.')
         if status not in (201, 202, 412):
             raise Unavailable(f'Swift answered {status} to a name.')
         return _Pointer(message_id, now) if status == 201 else None
@@ -392,10 +394,7 @@ class NamedMessages(SingleClaims):
 
     def _read(self, record: Record, message_id: str) -> tuple[Envelope, Response]:
         """Raises MessageNotFound."""
-        try:
-            there = self.swift.get_newest(self.queue.shards(record).messages(message_id), message_name(message_id))
-        except GenerationGone:
-            there = None
+        there = self.swift.get_newest(self.queue.shards(record).messages(message_id), message_name(message_id))
         envelope = there and parse_envelope(json.loads(there.body))
         if envelope is None or self._is_over(record, message_id, envelope):
             raise MessageNotFound('There is no such message.')
