@@ -156,6 +156,7 @@ class Options:
     def _check_order(self) -> None:
         for low, high in (('min_message_ttl', 'default_message_ttl'),
                           ('default_message_ttl', 'max_message_ttl'),
+                          ('default_named_message_ttl', 'max_named_message_ttl'),
                           ('default_message_delay', 'max_message_delay'),
                           ('min_claim_ttl', 'default_claim_ttl'),
                           ('default_claim_ttl', 'max_claim_ttl'),

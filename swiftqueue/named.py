@@ -28,7 +28,7 @@ from swiftqueue import ids
 from swiftqueue.attributes import max_message_size
 from swiftqueue.claim_objects import ClaimObjects
 from swiftqueue.claims import POP_TTL
-from swiftqueue.errors import Invalid, MessageNotFound, QueueError, QueueNotFound, Unavailable
+from swiftqueue.errors import Invalid, MessageNotFound, QueueError, QueueNotFound, QuotaExceeded, Unavailable
 from swiftqueue.head import Entry
 from swiftqueue.limits import check_integer, check_size
 from swiftqueue.model import Message, NewMessage
@@ -272,6 +272,8 @@ class NamedMessages(SingleClaims):
         status = self.swift.create(container, object_name, content, headers, now)
         if status == 404:
             raise GenerationGone(container)
+        if status == 413:
+            raise QuotaExceeded('The quota of this account is used up.')
         if status not in (201, 202, 412):
             raise Unavailable(f'Swift answered {status} to a name.')
         return _Pointer(message_id, now) if status == 201 else None
@@ -319,7 +321,8 @@ class NamedMessages(SingleClaims):
         if hide:
             envelope = replace(envelope, claims_before=1)
             self._start_over(record, pointer.id, 0, hide)
-        return envelope if self.queue.messages.store(record, pointer.id, envelope, pointer.written_at) else None
+        stored = self._store(record, pointer.id, envelope, pointer.written_at)
+        return envelope if stored or self._is_there(record, pointer.id) else None
 
     def _overwrite(self, record: Record, pointer: _Pointer, envelope: Envelope, hide: int) -> Envelope | None:
         """What was stored; None if the message is gone."""
@@ -332,11 +335,7 @@ class NamedMessages(SingleClaims):
         if self._replace(record, pointer.id, envelope, there):
             self._start_over(record, pointer.id, last, hide)
             return envelope
-        try:
-            self._read(record, pointer.id)
-        except MessageNotFound:
-            return None
-        return envelope  # and somebody who did the same at the same time has overwritten it at once
+        return envelope if self._is_there(record, pointer.id) else None
 
     def _await_message(self, record: Record, pointer: _Pointer) -> Response | None:
         """The message that a pointer leads to; None if it is gone, or its sender has taken too long to store it."""
@@ -360,9 +359,20 @@ class NamedMessages(SingleClaims):
         It carries an instant before that of any deletion, and another one than who does the same will take.
         """
         timestamp = there.timestamp + (1 + self.engine.random_bits(6)) * TICK
-        return self.queue.messages.store(
-            record, message_id, envelope, timestamp,
-            mine=lambda now: now.written_at == there.written_at or abs(now.written_at - timestamp) < TICK / 2)
+        return self._store(record, message_id, envelope, timestamp, there.written_at)
+
+    def _store(self, record: Record, message_id: str, envelope: Envelope, timestamp: float, *others: float) -> bool:
+        """Whether it is stored: not where there is something newer than a try of ours and what we know of."""
+        return self.queue.messages.store(record, message_id, envelope, timestamp, mine=lambda there: any(
+            abs(there.written_at - each) < TICK / 2 for each in (timestamp, *others)))
+
+    def _is_there(self, record: Record, message_id: str) -> bool:
+        """Whether somebody who sent at the same time has overwritten at once what we could not store."""
+        try:
+            self._read(record, message_id)
+        except MessageNotFound:
+            return False
+        return True
 
     def _start_over(self, record: Record, message_id: str, last: int, hide: int) -> None:
         """End all claims of the message, the last of which has that number or a later one, by one that hides it."""
@@ -392,10 +402,7 @@ class NamedMessages(SingleClaims):
 
     def _read(self, record: Record, message_id: str) -> tuple[Envelope, Response]:
         """Raises MessageNotFound."""
-        try:
-            there = self.swift.get_newest(self.queue.shards(record).messages(message_id), message_name(message_id))
-        except GenerationGone:
-            there = None
+        there = self.swift.get_newest(self.queue.shards(record).messages(message_id), message_name(message_id))
         envelope = there and parse_envelope(json.loads(there.body))
         if envelope is None or self._is_over(record, message_id, envelope):
             raise MessageNotFound('There is no such message.')

@@ -276,12 +276,12 @@ class Envelope:
         return to_json(self._json())
 
     def row(self, etag: str, limit: int) -> dict[str, str]:
-        """The header for the row, without the body if that would take more than ``limit`` bytes."""
+        """The header for the row, without what its sender wrote if that takes more than ``limit`` bytes."""
         row = encode_row(etag, self._json())
         if len(row) <= limit:
             return {ROW: row}
         small = {key: value for key, value in self._json().items()
-                 if key not in ('body', 'attributes')}
+                 if key not in ('body', 'attributes', 'name')}
         return {KEPT_ROW: encode_row(etag, small)}
 
     def _json(self) -> dict[str, Any]:

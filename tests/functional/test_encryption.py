@@ -11,6 +11,7 @@ from swiftqueue.cluster import Cluster
 from swiftqueue.cluster.config import PIPELINE
 
 SECRET = 'a body that nobody may read on the disk'
+NAME = 'a name that nobody may read there'
 
 
 @pytest.fixture(scope='module')
@@ -39,7 +40,14 @@ def test_bodies_are_encrypted_and_come_back(encrypting):
     assert user.request('DELETE', held[0]['href']).status_code == 204
     assert user.request('GET', f'{queue}/stats').json()['messages']['total'] == 1
 
-    forms = [SECRET.encode(), *(base64.b64encode(b'x' * shift + SECRET.encode())[4:-4] for shift in range(3))]
+    named = '/burrow/v1.0/AUTH_test/named'
+    assert [user.request('PUT', f'{named}/{NAME}', data=data).status_code for data in ('', SECRET)] == [201, 204]
+    shown, = user.request('GET', named).json()
+    assert (shown['id'], shown['body']) == (NAME, SECRET)
+    assert user.request('POST', f'{named}?hide=60&detail=body').json() == [SECRET]
+
+    forms = [form for secret in (SECRET, NAME) for form in (secret.encode(), *(
+        base64.b64encode(b'x' * shift + secret.encode())[4:-4] for shift in range(3)))]
     files = [path for path in encrypting.device(1).rglob('*') if path.is_file()]
     assert any(path.suffix in ('.db', '.pending', '.data') for path in files)
     assert not [path for path in files for form in forms if form in path.read_bytes()]

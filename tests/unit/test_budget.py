@@ -5,6 +5,7 @@ from world import World
 
 from swiftqueue.errors import Unavailable
 from swiftqueue.model import NewMessage
+from swiftqueue.named import Selection
 
 
 @pytest.fixture
@@ -318,3 +319,24 @@ def test_growth_costs_the_new_containers(world):
 
 def cost(methods):
     return ' '.join(f'{count} {method}' for method, count in methods.items()) or 'none'
+
+
+def test_a_message_with_a_name(world, spent):
+    """As on the page of Burrow."""
+    def put(**fields):
+        return world.queue().named.put('m', NewMessage('x' * 256, **fields))
+    _, cost = spent(put)
+    assert cost == {'PUT': 2}
+    world.tick()
+    _, cost = spent(put)
+    # The second HEAD looks for a claim that no row tells of, and the third asks whether the account answers.
+    assert cost == {'GET': 2, 'HEAD': 3, 'PUT': 1}
+    world.tick()
+    _, cost = spent(lambda: world.queue().named.change_many(Selection(limit=1), hide=60))
+    assert cost == {'GET': 3, 'PUT': 1}
+    world.tick()
+    _, cost = spent(lambda: world.queue().named.change('m', hide=60))
+    assert cost == {'GET': 3, 'HEAD': 4, 'PUT': 1}
+    world.tick()
+    _, cost = spent(lambda: world.queue().named.delete('m'))
+    assert cost == {'DELETE': 1, 'GET': 2, 'HEAD': 1}

@@ -158,7 +158,7 @@ def test_the_proxy_tells_of_its_queues_but_no_secret(quiet):
     filter_factory({}, receipt_key='classified', signed_url_key='classified', max_wait='7', api_versions='1 2',
                    __name__='queue')
     info = get_swift_info()['swiftqueue']
-    assert info['apis'] == ['messaging-v2', 'messaging-v1']
+    assert info['apis'] == ['messaging-v2', 'messaging-v1', 'burrow-v1.0']
     assert (info['max_wait'], info['max_messages_per_page']) == (7, 20)
     assert 'classified' not in str(info)
     assert not any('key' in name for name in info)

@@ -23,6 +23,8 @@ NO_SWITCH = ['', '2', 'maybe', 'none', 'tru']
 OPTIONS = {
     'api_versions': ([('2', ('2',)), ('1 1.1, 2', ('2', '1.1', '1')), ('1.1', ('1.1',)), ('1,1', ('1',))],
                      ['', ',', 'v2', '2.0', '1 3', '2;1']),
+    'burrow': (SWITCH, NO_SWITCH),
+    'burrow_hosts': ([('', ()), ('a.example', ('a.example',)), ('A.example, b', ('a.example', 'b'))], []),
     'max_queues_per_page': ([('1', 1), ('1000', 1000)], [*WORDS, '0', '1001', '-1']),
     'max_messages_per_page': ([('1', 1), ('1000', 1000)], [*WORDS, '0', '1001']),
     'max_messages_per_claim_or_pop': ([('1', 1), ('100', 100)], [*WORDS, '0', '101']),
@@ -33,6 +35,8 @@ OPTIONS = {
     'min_message_ttl': ([('1', 1), ('3600', 3600)], [*WORDS, '0', BIG]),
     'max_message_ttl': ([('3600', 3600), ('2147483647', 2 ** 31 - 1)], [*WORDS, '0', BIG]),
     'default_message_ttl': ([('60', 60), ('1209600', 1209600)], [*WORDS, '0', BIG]),
+    'default_named_message_ttl': ([('0', 0), ('2147483647', 2 ** 31 - 1)], [*WORDS, '-1', BIG]),
+    'max_named_message_ttl': ([('600', 600), ('2147483647', 2 ** 31 - 1)], [*WORDS, '0', BIG]),
     'max_message_delay': ([('0', 0), ('2147483647', 2 ** 31 - 1)], [*WORDS, '-1', BIG]),
     'default_message_delay': ([('0', 0), ('900', 900)], [*WORDS, '-1', BIG]),
     'min_claim_ttl': ([('1', 1), ('300', 300)], [*WORDS, '0', BIG]),

@@ -1,5 +1,7 @@
 """Messages that their senders name: one message for each name, whoever sends, claims and deletes at the same time."""
 
+import io
+
 import eventlet
 import pytest
 from janitors import janitor_of, swift_of
@@ -146,7 +148,30 @@ def test_a_deleted_name_sent_again_goes_to_the_end(world):
     assert bodies(world) == [('b', 1), ('c', 1), ('a', 2)]
 
 
-def test_overwriting_never_undoes_a_deletion(world):
+def test_who_is_about_to_store_a_message_is_waited_for(world):
+    """It is stored between two looks of who overwrites it."""
+    late = []
+    app = type(world.swift).__call__
+
+    class Racing(type(world.swift)):
+        def __call__(self, environ, start_response):
+            if is_of(environ, 'PUT', 'messages') and not late:
+                late.append((dict(environ), environ['wsgi.input'].read()))
+                late.append(put(world, 'm', 'second', 1))
+                environ['wsgi.input'].seek(0)
+            elif is_of(environ, 'HEAD', 'messages') and len(late) == 1:
+                first, body = late[0]
+                late.insert(0, list(app(self, first | {'wsgi.input': io.BytesIO(body)}, start_response)))
+            return app(self, environ, start_response)
+    world.queue().create()
+    world.swift.__class__ = Racing
+    assert put(world, 'm', 'first') is True
+    assert late[-1] is False
+    assert bodies(world) == [('m', 'second')]
+
+
+@pytest.mark.parametrize('method, what', [('GET', 'claims'), ('PUT', 'messages')])
+def test_overwriting_never_undoes_a_deletion(world, method, what):
     """The deletion comes between the overwriter's look at the message and its write."""
     put(world, 'm', 'old')
     deleted = []
@@ -154,12 +179,14 @@ def test_overwriting_never_undoes_a_deletion(world):
 
     class Racing(type(world.swift)):
         def __call__(self, environ, start_response):
-            if is_of(environ, 'PUT', 'messages') and not deleted:
+            if is_of(environ, method, what) and not deleted:
+                deleted.append(None)
                 deleted.append(named(world, 1).delete('m').body)
+                world.tick()
             return app(self, environ, start_response)
     world.swift.__class__ = Racing
     assert put(world, 'm', 'new') is True
-    assert deleted == ['old']
+    assert deleted == [None, 'old']
     assert bodies(world) == [('m', 'new')]
     assert world.queue(proxy=1).claims.pop(10)[0].body == 'new'
     world.clock.advance(2)

@@ -428,3 +428,19 @@ def test_28_all_accounts(wire):
 def test_a_reseller_admin_may_use_any_account(wire, burrow):
     assert Burrow(wire, user='operator').put('/q/m') == 201
     assert burrow.ids('GET', '/q') == ['m']
+
+
+ODD = ['a', '\x00', '\xff', '..', ';', 'a' * 1000, '%2F', 'null', '01a3185c-5001-7fff-a0b8-b998f728b4c0']
+
+
+@pytest.mark.parametrize('odd', ODD)
+def test_nothing_odd_breaks_down(wire, burrow, odd):
+    burrow.put('/q/m')
+    for method in ('GET', 'PUT', 'POST', 'DELETE'):
+        for path in (f'/{odd}', f'/AUTH_test/{odd}', f'/AUTH_test/q/{odd}', f'/AUTH_test/{odd}/{odd}'):
+            answer = wire.request(f'{method} /', b'', PATH_INFO=f'/burrow/v1.0{path}',
+                                  QUERY_STRING=f'marker={odd}&detail=all&match_hidden={odd}')
+            assert answer.status < 500 or (answer.status, odd) == (501, '')
+    for name in ('ttl', 'hide', 'limit', 'wait', 'detail'):
+        answer = wire.request('POST /burrow/v1.0/AUTH_test/q', QUERY_STRING=f'{name}={odd}&hide=1')
+        assert answer.status == 400 or (name, answer.status) == ('hide', 204)
