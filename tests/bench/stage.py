@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,6 +21,8 @@ from swiftqueue.cluster.config import PIPELINE
 
 EMPTY: Mapping = MappingProxyType({})
 TICK = 1 / os.sysconf('SC_CLK_TCK')  # of the CPU times in /proc, in seconds
+_SETTLING, _LOOK = 10, 0.5  # seconds
+_IDLE = 0.3  # of one CPU; daemons always do something
 # Ten messages of 64 KB in one post are more than the default allows.
 OPTIONS = {'max_messages_post_size': str(2 ** 20)}
 SETTINGS = {'proxy': {
@@ -55,6 +58,17 @@ class Stage:
             kind = name.partition('-')[0]
             seconds['storage' if kind in ('account', 'container', 'object') else kind] += spent
         return seconds
+
+    def settle(self) -> None:
+        """Wait until the cluster is done with what was asked of it, or for as long as that may take at most."""
+        until = time.monotonic() + _SETTLING
+        before = sum(self.cpu().values())
+        while self.cluster and time.monotonic() < until:
+            time.sleep(_LOOK)
+            now = sum(self.cpu().values())
+            if now - before < _IDLE * _LOOK:
+                return
+            before = now
 
     def cpu_by_process(self) -> Counter[str]:
         """CPU seconds spent so far by each process of the cluster."""
