@@ -158,7 +158,7 @@ class Fifo:
         container, name = self.queue.shards(record).messages(message_id), message_name(message_id)
         there = self.swift.get_newest(container, name)
         if there is None:
-            return self.swift.deleted_at(container, name) > 0
+            return self.swift.changed_at(container, name) > 0  # a delete may be under way
         listed, _ = self.swift.listing_of_most(container, marker=name[:-1], end_marker=name + '\x01', limit=1)
         if not listed and self._forestall(record, message_id):
             return False
@@ -223,7 +223,7 @@ class Fifo:
             if there := self._read(container, name):
                 return there
             # The one before has expired, and its tombstone is from a faster clock.
-            timestamp = max(self.engine.clock(), self.swift.deleted_at(container, name) + TICK)
+            timestamp = max(self.engine.clock(), self.swift.changed_at(container, name) + TICK)
         raise Unavailable('A deduplication id cannot be stored.')
 
     def _wait_for(self, container: str, name: str) -> _Sent | None:

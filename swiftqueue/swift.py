@@ -296,11 +296,12 @@ class Swift:
         info = get_container_info(environ, self.app, swift_source='MQ')
         return int(info['storage_policy']) if is_success(info['status']) else None
 
-    def deleted_at(self, container: str, name: str) -> float:
-        """When the object was deleted or expired, as far as Swift knows; 0 if it was not. Raises Unavailable."""
+    def changed_at(self, container: str, name: str) -> float:
+        """The instant of the object or of its tombstone; 0 if Swift knows of neither. Raises Unavailable."""
         response = self.request('HEAD', container, name, headers={'X-Newest': 'true'})
         _expect(response, 200, 404)
-        return response.timestamp if self._is_absent(response) else 0
+        self._is_absent(response)
+        return response.timestamp
 
     def _newest(self, method: str, container: str, name: str, replicas: Replicas | None) -> Response | None:
         """Swift's answer, which takes in handoffs, unless a primary knows of something newer."""

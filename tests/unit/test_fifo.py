@@ -10,6 +10,7 @@ from swiftqueue.ids import available_at, sequence_number
 from swiftqueue.majorities import Pages, new_row
 from swiftqueue.model import NewMessage
 from swiftqueue.names import Envelope, message_name, messages_container
+from swiftqueue.swift import Swift
 
 SENT, MESSAGES = '\x00sent\x00', '\x00messages\x00'
 
@@ -501,6 +502,17 @@ def test_who_is_told_of_a_failure_may_have_had_the_message_stored(world):
     ack(world, first)
     assert post(world, 'a', 'x', proxy=1) == [first.messages[0].id]
     assert drain(world) == []
+
+
+def test_a_duplicate_of_what_is_being_deleted(world, monkeypatch):
+    """A GET may find no body then, for a minority has the tombstone, and a HEAD may show the object still."""
+    first, = post(world, 'a', 'x')
+    container, get = world.queue().shards(world.queue().record()).messages(first), Swift.get_newest
+    with monkeypatch.context() as patch:
+        patch.setattr(Swift, 'get_newest', lambda self, where, name: None if where == container else get(
+            self, where, name))
+        assert post(world, 'a', 'x') == [first]
+    assert drain(world) == ['x']
 
 
 def test_a_registration_that_fails_can_be_repeated(world):
