@@ -17,13 +17,13 @@ NODE := $(VENV)/node
 serve: $(VENV)/.installed
 	@$(VENV)/bin/swiftqueue serve $(ARGS)
 
-# First what is content with one process, several at once; then what starts servers, which have the machine to themselves.
+# First what is content with one process; then what starts servers of its own, a file at a time in each process.
 test: $(VENV)/.installed-test $(VENV)/.installed-clients $(VENV)/zaqarclient-3
 ifdef ARGS
 	$(VENV)/bin/pytest $(ARGS)
 else
 	$(VENV)/bin/pytest -n auto --maxprocesses 8 $(IN_PROCESS)
-	$(VENV)/bin/pytest $(addprefix --ignore=,$(IN_PROCESS))
+	$(VENV)/bin/pytest -n 2 --dist loadfile $(addprefix --ignore=,$(IN_PROCESS))
 endif
 
 # For as long as you like: SCALE times the examples of `make test`, drawn by chance.

@@ -80,11 +80,12 @@ class Setting:
                 missing = [client for client in clients if client.number not in self.ground.held]
                 if missing:
                     self._succeed(repeat(missing, partial(measure.first, self.ground)))
-            if seconds:  # nothing is to pay for what was measured before
+            settled = seconds >= 1  # a shorter one is only tried out
+            if settled:  # nothing is to pay for what was measured before
                 self.stage.settle()
             requests, cpu, in_vain = self.stage.requests()[0], self.stage.cpu(), self.ground.in_vain
             sample = repeat(clients, partial(measure.operation, self.ground), seconds=seconds)
-            if seconds:  # what is left to be done afterwards has its cost, too
+            if settled:  # what is left to be done afterwards has its cost, too
                 self.stage.settle()
             taken = Taken(sample, self.stage.requests()[0] - requests, self.stage.cpu() - cpu,
                           self.ground.in_vain - in_vain)
