@@ -103,7 +103,7 @@ class Definitions:
 
     def check(self, name: str, definition: Any) -> None:
         """Raises Invalid, PolicyTaken, Unavailable."""
-        raise NotImplementedError
+        raise NotImplementedError  # each kind has rules of its own
 
     def _names(self, marker: str, limit: int) -> list[str]:
         try:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import math
 import os
 import random
 import sqlite3
@@ -32,6 +31,7 @@ from swift.container.backend import DATADIR, ContainerBroker
 from swiftqueue.errors import QueueError
 from swiftqueue.janitor import Ages, Janitor, Tally, queues_of
 from swiftqueue.janitor_replicas import DirectReplicas
+from swiftqueue.limits import daemon_number
 from swiftqueue.names import queue_container, queue_of
 from swiftqueue.object_servers import Primaries
 from swiftqueue.swift import Swift
@@ -57,7 +57,8 @@ class JanitorDaemon(Daemon):
     def __init__(self, conf: dict[str, str], *, ages: Ages | None = None, dry_run: bool = False,
                  say: Callable[[str], None] | None = None, log_to_console: bool = False):
         self.conf = conf
-        self.interval, retention, rate = (_number(conf, name) for name in NUMBERS)
+        self.interval, retention, rate = (
+            daemon_number(conf, name, *bounds, 'janitor') for name, bounds in NUMBERS.items())
         client = InternalClient(
             conf.get('internal_client_conf_path') or conf['__file__'], 'Swift Queue Janitor', 1,
             global_conf={'log_name': f'{conf.get("log_name", SECTION)}-ic'})
@@ -159,18 +160,6 @@ class Databases:
         if node['device'] != device or not is_local_device(self.my_ips, None, node['ip'], node['port']):
             return False
         return info['object_count'] > 0 or not looked_at or time.monotonic() - looked_at >= IDLE
-
-
-def _number(conf: dict[str, str], name: str) -> float:
-    default, least = NUMBERS[name]
-    text = conf.get(name, default)
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not least <= value < math.inf:
-        raise ValueError(f'option {name!r} of the janitor must be a number from {least} up, not {text!r}')
-    return value
 
 
 def main(arguments: argparse.Namespace) -> int:

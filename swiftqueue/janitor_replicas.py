@@ -21,6 +21,7 @@ from swift.common.direct_client import direct_head_container, gen_headers
 from swift.common.exceptions import ClientException
 from swift.common.ring import Ring
 
+from swiftqueue.container_servers import ContainerServers
 from swiftqueue.direct import Node, answer
 from swiftqueue.errors import Unavailable
 from swiftqueue.object_servers import Servers
@@ -60,10 +61,7 @@ class DirectReplicas:
     def __init__(self, ring: Ring, object_ring: Callable[[int], Ring]):
         self.ring = ring
         self.object_ring = object_ring
-
-    def headers(self, account: str, container: str) -> list[dict[str, str]]:
-        return [{key.lower(): value for key, value in (headers or {}).items()}
-                for headers in self._ask(direct_head_container, account, container)]
+        self.headers = ContainerServers(ring).headers
 
     def mark_deleted(self, account: str, container: str, deleted_at: dict[str, float]) -> None:
         if None in self._ask(_mark_deleted, account, container, deleted_at):

@@ -6,7 +6,9 @@ The table in :class:`Options` is the only place that knows an option's name, typ
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -176,6 +178,18 @@ FLAVOR_LIMITS: dict[str, str | int] = {
     'max_message_delay': 0,
     'max_shards': 1,
 }
+
+
+def daemon_number(conf: Mapping[str, str], name: str, default: float, least: float, daemon: str) -> float:
+    """A number in a daemon's section of a configuration file. Raises ValueError."""
+    text = conf.get(name, default)
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not least <= value < math.inf:
+        raise ValueError(f'option {name!r} of the {daemon} must be a number from {least} up, not {text!r}')
+    return value
 
 
 def check_queue_name(name: str) -> str:

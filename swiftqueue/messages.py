@@ -93,7 +93,7 @@ class Messages:
         return posted
 
     def _publish(self, record: Record, posted: list[Posted], envelopes: list[Envelope]) -> list[Posted]:
-        """Leave for the notifier what was stored; where that fails, nothing was posted."""
+        """Leave for the notifier what was stored; where that fails, so does the post, though the message is there."""
         stored = tuple((one.id, envelope) for one, envelope in zip(posted, envelopes, strict=True) if not one.error)
         try:
             self.queue.subscriptions.publish(record, stored)

@@ -66,7 +66,7 @@ class Mover:
             pass
         except (QueueError, Timeout) as error:  # it is taken up again later
             logger.warning('swiftqueue: the move task of %s is left for now: %s', name, error)
-        except Exception:
+        except Exception:  # the outermost edge of a green thread, which has no caller to tell
             logger.exception('swiftqueue: the move task of %s failed', name)
         finally:
             self.engine.movers.discard(self.queue.key)

@@ -44,7 +44,6 @@ from swiftqueue.names import (
     pointer_content,
     pointer_headers,
     pointer_name,
-    queue_container,
 )
 from swiftqueue.receipts import TOKEN, Receipt
 from swiftqueue.single_claims import SingleClaims
@@ -107,25 +106,11 @@ class NamedMessages(SingleClaims):
         try:
             return self.queue.with_generation(put)
         except QueueNotFound:
-            self._create_queue()
+            self.queue.create()
         try:
             return self.queue.with_generation(put)
         except QueueNotFound:
             raise Unavailable('The queue has just been created and cannot be seen yet.') from None
-
-    def _create_queue(self) -> None:
-        """Or wait for who is doing that: each of two would begin a generation, and have messages of the same names."""
-        container, cache = queue_container(self.queue.name), self.swift.cache
-        gate = cache.enter_gate(container, 'create', self.engine.options.gate_seconds)
-        for _ in range(_LOOKS if gate is False else 0):
-            if self.queue.read_record():
-                return
-            self.engine.sleep(_AGAIN)
-        try:
-            self.queue.create()
-        finally:
-            if gate:
-                cache.open_gate(container, 'create')
 
     def get(self, name: str) -> Message:
         """The message, hidden or not. Raises MessageNotFound."""

@@ -17,7 +17,7 @@ from swift.common.middleware.memcache import MemcacheMiddleware
 
 from swiftqueue.container_servers import ContainerServers
 from swiftqueue.errors import QueueError
-from swiftqueue.limits import Options
+from swiftqueue.limits import Options, daemon_number
 from swiftqueue.majorities import Majorities
 from swiftqueue.notifier import Notifier
 from swiftqueue.object_servers import Primaries
@@ -42,7 +42,8 @@ class NotifierDaemon(Daemon):
 
     def __init__(self, conf: dict[str, str]):
         self.conf = conf
-        self.interval, workers, seconds = (_number(conf, name) for name in NUMBERS)
+        self.interval, workers, seconds = (
+            daemon_number(conf, name, *bounds, 'notifier') for name, bounds in NUMBERS.items())
         networks = Networks(*(_networks(conf, name) for name in ('allowed_networks', 'denied_networks')))
         client = InternalClient(
             conf.get('internal_client_conf_path') or conf['__file__'], 'Swift Queue Notifier', 1,
@@ -81,18 +82,6 @@ class NotifierDaemon(Daemon):
         return Swift(self._app, {'swift.cache': self._cache}, account, logger=self.logger,
                      infocache=self._engine.infocache(), primaries=self._engine.primaries,
                      majorities=self._engine.majorities)
-
-
-def _number(conf: dict[str, str], name: str) -> float:
-    default, least = NUMBERS[name]
-    text = conf.get(name, default)
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not least <= value < math.inf:
-        raise ValueError(f'option {name!r} of the notifier must be a number from {least} up, not {text!r}')
-    return value
 
 
 def _networks(conf: dict[str, str], name: str) -> tuple:

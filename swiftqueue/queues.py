@@ -60,6 +60,7 @@ RECORD_SECONDS = 2  # how long a worker may act on a record it has read
 _CACHED_QUEUES = 10000
 _INFO_SECONDS = 2  # Swift itself keeps them for sixty
 _PAGES = 10  # of names that are looked through for one page of queues
+_LOOKS, _AGAIN = 40, 0.05  # at a queue that somebody else is creating, and the seconds in between
 _FILTERED = 100  # queues on one of them, where every record has to be read
 
 READ, WRITE, OWNER = 'read', 'write', 'owner'
@@ -325,12 +326,7 @@ class Queue:
 
     def _containers(self, prefix: str) -> list[str]:
         """Those that the account lists. Raises Unavailable."""
-        names: list[str] = []
-        while True:
-            rows = self.swift.listing(prefix=prefix, marker=names[-1] if names else '')
-            names += [row['name'] for row in rows]
-            if len(rows) < LISTING_LIMIT:
-                return names
+        return [row['name'] for rows in self.swift.pages(prefix=prefix, limit=LISTING_LIMIT) for row in rows]
 
     # -- verbs --
 
@@ -355,11 +351,28 @@ class Queue:
             self._check(attributes, options)
         if self.read_record():
             return False
+        # Two who create it at once would each begin a generation, and what is posted to one of them be late.
+        gate = queue_container(self.name), f'create {self._deleted_at}'
+        if self.swift.cache.enter_gate(*gate, self.engine.options.gate_seconds) is False and self._await_record():
+            return False
+        try:
+            return self._create(dict(attributes), options, shards, placement or Placement())
+        except QueueError:
+            self.swift.cache.open_gate(*gate)
+            raise
+
+    def _await_record(self) -> bool:
+        """Whether somebody else has created the queue; not if he takes long over it."""
+        for _ in range(_LOOKS):
+            if self.read_record():
+                return True
+            self.engine.sleep(_AGAIN)
+        return False
+
+    def _create(self, attributes: dict[str, Any], options: Options, shards: int | None, placement: Placement) -> bool:
         now = max(self.engine.clock(), self._deleted_at + TICK)
-        attributes = dict(attributes)
         shards = attributes.pop(SHARDS, None) or (1 if attributes.get(FIFO) else shards or options.default_shards)
-        record = Record(self._new_generation(), 0, now, attributes, shards,
-                        placement=placement or Placement())
+        record = Record(self._new_generation(), 0, now, attributes, shards, placement=placement)
         headers = record.headers()  # may be too large: then nothing is stored
         self._begin(record)
         new = self.swift.put_container(queue_container(self.name), headers, now)

@@ -219,7 +219,7 @@ class Swift:
         _expect(response, 200)
         return json.loads(response.body)
 
-    def pages(self, container: str, *, prefix: str = '', marker: str = '', limit: int = 1000,
+    def pages(self, container: str = '', *, prefix: str = '', marker: str = '', limit: int = 1000,
               ) -> Iterator[list[dict[str, Any]]]:
         """A whole listing, page by page; none of them is empty. Raises as :meth:`listing`."""
         while True:

@@ -91,7 +91,7 @@ class Waiter:
 
 @dataclass(eq=False)
 class Line:
-    """Those who wait at one queue for the same kind of thing."""
+    """Those who wait at one queue for the same kind of thing. What is not implemented here each kind has in its way."""
 
     page: Head
     bell: Any  # what it showed before the last look

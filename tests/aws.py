@@ -192,7 +192,7 @@ class Client:
         return self.answer
 
     def __call__(self, action: str, **parameters: Any) -> dict[str, Any]:
-        raise NotImplementedError
+        raise NotImplementedError  # each protocol has its own form
 
 
 class Json(Client):

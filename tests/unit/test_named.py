@@ -7,7 +7,7 @@ import pytest
 from janitors import janitor_of, swift_of
 from place import Place
 from sim.hub import run
-from world import World
+from world import ACCOUNT, World
 
 from swiftqueue.errors import Invalid, MessageClaimed, MessageNotFound, ReceiptInvalid, Unavailable
 from swiftqueue.janitor import queues_of
@@ -453,6 +453,15 @@ def test_a_name_goes_along_into_the_next_generation(world, taken):
     assert sorted(bodies(world)) == ([('', 'late'), ('m', 'newer')] if taken else [('m', 'late')])
     assert put(world, 'm', 'last') is False
     assert sorted(bodies(world))[-1] == ('m', 'last')
+
+
+def test_two_proxies_that_create_a_queue_at_once_make_one_generation():
+    def main(hub):
+        place = Place(hub, proxies=2)
+        threads = [eventlet.spawn(place.queue(proxy=number % 2).create) for number in range(6)]
+        assert sorted(thread.wait() for thread in threads) == [False] * 5 + [True]
+        assert len([name for name in place.swift.containers(ACCOUNT) if 'messages' in name]) == 1
+    run('creating', main)
 
 
 def test_two_proxies_create_a_queue_by_sending_at_once():
