@@ -27,7 +27,7 @@ from swiftqueue.limits import Options
 from swiftqueue.named import end_queue, queues_with_messages
 from swiftqueue.queues import OWNER, Engine
 
-from . import burrow_messages, connection, identity
+from . import burrow_messages, connection, identity, locality
 from .burrow_call import QUEUE_DETAILS, Call
 from .frontend import Answer, Frontend, MethodNotAllowed, Request, SlowBody
 
@@ -95,7 +95,7 @@ def door(app: Callable, engine: Engine, logger: logging.Logger) -> Frontend:
         named = wsgi_to_str(request.path).split('/')[2:3]
         project = identity.project_of(environ, named[0] if named and named[0] else None, options)
         account = engine.account(app, environ, identity.account_of(environ, project, options), logger,
-                                 partial(connection.given_up, environ))
+                                 partial(connection.given_up, environ), locality.claimer_of(environ, options))
         return Call(request, account)
 
     return Frontend(ROUTES, begin, render, logger)

@@ -15,11 +15,11 @@ from swift.common.registry import register_swift_info
 from swiftqueue import __version__
 from swiftqueue.limits import Options
 from swiftqueue.majorities import Majorities
-from swiftqueue.object_servers import Primaries
+from swiftqueue.object_servers import Primaries, Whereabouts
 from swiftqueue.queues import Engine
 from swiftqueue.swift import encrypts
 
-from . import burrow, sqs_door, zaqar
+from . import burrow, locality, sqs_door, zaqar
 from .pipeline import check_place, final_app
 
 # What a client can make use of; how the service works inside is nobody's business.
@@ -45,7 +45,7 @@ class QueueFilter:
 
     def __call__(self, environ: dict[str, Any], start_response: Callable) -> Iterable[bytes]:
         if sqs_door.SIGNED in environ:
-            return self.sqs(environ, start_response)
+            return self.sqs(environ, locality.telling(environ, start_response))
         path = environ.get('PATH_INFO', '')
         door, within = self.burrow, burrow.path_within(environ.get('HTTP_HOST', ''), path, self.engine.options)
         if within is None:
@@ -53,7 +53,8 @@ class QueueFilter:
         if within is None:
             return self.app(environ, start_response)
         environ['swift.leave_relative_location'] = True
-        return door({**environ, 'PATH_INFO': within}, start_response)
+        environ = {**environ, 'PATH_INFO': within}
+        return door(environ, locality.telling(environ, start_response))
 
     @property
     def _pipeline(self) -> list[Any] | None:
@@ -77,7 +78,7 @@ def filter_factory(global_conf: dict[str, str], **local_conf: str) -> Callable[[
 
     def queue_filter(app: Callable) -> QueueFilter:
         engine = Engine(options, key, encrypted=encrypts(app), primaries=_primaries(app, options),
-                        majorities=_majorities(app))
+                        majorities=_majorities(app), locate=_whereabouts(app), statistics=logger.update_stats)
         return QueueFilter(app, engine, logger)
 
     return queue_filter
@@ -91,6 +92,12 @@ def _primaries(app: Callable, options: Options) -> Primaries | None:
     """For asking object servers without a proxy-server in between; None where that is not possible or not wanted."""
     object_ring = getattr(final_app(app), 'get_object_ring', None)
     return Primaries(object_ring) if object_ring and options.direct_reads else None
+
+
+def _whereabouts(app: Callable) -> Whereabouts | None:
+    """For telling which messages are near; None where nobody has the rings."""
+    object_ring = getattr(final_app(app), 'get_object_ring', None)
+    return Whereabouts(object_ring) if object_ring else None
 
 
 def _majorities(app: Callable) -> Majorities | None:

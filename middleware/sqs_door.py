@@ -18,7 +18,7 @@ from eventlet import Timeout
 from swiftqueue.errors import QueueError, Unauthorized, Unavailable
 from swiftqueue.queues import Engine
 
-from . import connection, identity, sqs_messages, sqs_move_tasks, sqs_permissions, sqs_queues
+from . import connection, identity, locality, sqs_messages, sqs_move_tasks, sqs_permissions, sqs_queues
 from .frontend import Request
 from .sqs_call import Call
 from .sqs_errors import SqsError, translated
@@ -104,7 +104,8 @@ class Door:
             raise unknown from None
         account = identity.account_of(environ, project, options)
         return Call(signed, engine, engine.account(self.app, environ, account, self.logger,
-                                                   partial(connection.given_up, environ)))
+                                                   partial(connection.given_up, environ),
+                                                   locality.claimer_of(environ, options)))
 
 
 def send_error(error: QueueError, environ: dict[str, Any], request: Request, body: bytes,

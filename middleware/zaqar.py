@@ -28,7 +28,7 @@ from swiftqueue.errors import (
 from swiftqueue.limits import Options
 from swiftqueue.queues import Engine
 
-from . import connection, identity, signed_urls
+from . import connection, identity, locality, signed_urls
 from .frontend import (
     Answer,
     BadBody,
@@ -113,8 +113,8 @@ def door(app: Callable, engine: Engine, logger: logging.Logger) -> Frontend:
         if version.always_client_id:
             read_client_id(request, options)
         given_up = partial(connection.given_up, environ)
-        return Call(request, engine, engine.account(app, environ, account, logger, given_up), project, version,
-                    signed=signed, asked=asked)
+        account = engine.account(app, environ, account, logger, given_up, locality.claimer_of(environ, options))
+        return Call(request, engine, account, project, version, signed=signed, asked=asked)
 
     return Frontend(routes, begin, render, logger)
 

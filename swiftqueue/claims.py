@@ -48,6 +48,7 @@ from swiftqueue.dead_letters import bury, is_dead
 from swiftqueue.errors import ClaimNotFound, MessageClaimed, QueueError, ReceiptInvalid, Unavailable
 from swiftqueue.head import CLOCK_SKEW, Entry, take
 from swiftqueue.limits import check_integer
+from swiftqueue.locality import count
 from swiftqueue.messages import delete_at
 from swiftqueue.model import Claim, Message
 from swiftqueue.moves import finish, is_moving
@@ -162,11 +163,13 @@ class Claims:
             self.swift.at_most(partial(self._try, record, state), attempts)
             if won := [each for each in attempts if each.state]:
                 try:
-                    return self._settle(record, won, receipt)
+                    claim = self._settle(record, won, receipt)
                 except QueueError:
                     for each in won:
                         self._let_go(record, each, each.state)
                     raise
+                count(self.queue, record, [each.entry for each in won])
+                return claim
             failure = next((each.error for each in attempts if each.error), failure)
         if failure:
             raise Unavailable(f'No message could be claimed: {failure}')

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -55,10 +55,12 @@ def _is_in_flight(entry: Entry, now: float) -> bool:
     return now < entry.busy_until or entry.claim is not None and entry.claim.live(now)
 
 
-def fairly(entries: Iterable[Entry], before: Iterable[Entry], now: float) -> Iterator[Entry]:
+def fairly(entries: Iterable[Entry], before: Iterable[Entry], now: float,
+           far: Callable[[Entry], bool] | None = None) -> Iterator[Entry]:
     """Free messages, always the oldest of the group that has the fewest in flight.
 
-    What this yields is in flight from then on. ``before`` are more that may be. Those of no group are one.
+    What this yields is in flight from then on. ``before`` are more that may be. Those of no group are one. Those that
+    are ``far`` come last in their group, and a group whose first one is far after those that have as few in flight.
     """
     in_flight: Counter[str] = Counter()
     free: dict[str, deque[Entry]] = {}
@@ -67,10 +69,16 @@ def fairly(entries: Iterable[Entry], before: Iterable[Entry], now: float) -> Ite
             free.setdefault(group_of(entry), deque()).append(entry)
         elif not entry.gone and _is_in_flight(entry, now):
             in_flight[group_of(entry)] += 1
-    turns = [(in_flight[group], line[0].id, group) for group, line in free.items()]
+    if far:
+        free = {group: deque(sorted(line, key=far)) for group, line in free.items()}
+
+    def turn(group: str, count: int) -> tuple[int, bool, str, str]:
+        first = free[group][0]
+        return count, bool(far and far(first)), first.id, group
+    turns = [turn(group, in_flight[group]) for group in free]
     heapq.heapify(turns)
     while turns:
-        count, _, group = heapq.heappop(turns)
+        count, *_, group = heapq.heappop(turns)
         yield free[group].popleft()
         if free[group]:
-            heapq.heappush(turns, (count + 1, free[group][0].id, group))
+            heapq.heappush(turns, turn(group, count + 1))

@@ -7,9 +7,9 @@ worker itself did since (took, claimed, acked) stands over it, and the claim pro
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, replace
-from itertools import islice, takewhile
+from itertools import chain, islice, takewhile
 from typing import Any
 
 from eventlet.semaphore import Semaphore
@@ -56,6 +56,7 @@ class Entry:
     gone: bool = False  # acked or expired, as far as this worker knows
     ended: bool = False  # for sure; else a post that is under way may look the same
     seen_at: float = 0  # when this worker last did something about it
+    replicas: Collection[tuple[int, int]] | None = None  # regions and zones where they are, once somebody asked
     doubtful: bool = False  # some replica does not list it, so it may be gone
     early: bool = False  # the page may lack what was posted before it
 
@@ -113,19 +114,35 @@ class Head:
     fifo: bool = False
     delay: int = 0  # of a FIFO queue, which knows no other
     length: int = PAGE  # of a FIFO queue's page
+    due: dict[str, float] = field(default_factory=dict)  # by id: until when nearer ones may be preferred to it
+    policies: dict[str, int] = field(default_factory=dict)  # of the containers in which messages are
 
     def ring(self) -> None:
         """This worker has put something into the queue that the page does not show."""
         self.bell = _RUNG
         self.rings += 1
 
-    def free(self, now: float) -> Iterator[Entry]:
-        """Those that a claimer may try for, in the order in which they are to be had."""
+    def free(self, now: float, near: Callable[[Entry], bool] | None = None) -> Iterator[Entry]:
+        """Those that a claimer may try for, in the order in which they are to be had.
+
+        Where order means nothing, those that are ``near`` come first, and those that were passed over for long enough.
+        """
         if self.fifo:
             return first_of_each(self.entries.values(), now, self.delay)
+
+        def far(entry: Entry) -> bool:
+            return now < self.due.get(entry.id, math.inf) and not near(entry)
         if self.grouped:
-            return fairly(self.entries.values(), self.held.values(), now)
-        return (entry for entry in self.entries.values() if entry.free(now))
+            return fairly(self.entries.values(), self.held.values(), now, near and far)
+        free = (entry for entry in self.entries.values() if entry.free(now))
+        return iter(sorted(free, key=far)) if near else free
+
+    def pass_over(self, found: list[Entry], now: float, patience: float) -> None:
+        """Note what stood before any of those that were found, and from when on it is to be had in its turn."""
+        last, chosen = max((entry.id for entry in found), default=''), {entry.id for entry in found}
+        for entry in chain(self.held.values() if self.grouped else (), self.entries.values()):
+            if entry.id < last and entry.id not in chosen and entry.free(now):
+                self.due.setdefault(entry.id, now + patience)
 
     def following(self, entry: Entry, now: float, most: int) -> list[Entry]:
         """Up to so many that may be had along with the entry, of its group in a FIFO queue."""
@@ -167,6 +184,8 @@ class Source:
     delayed: bool = False  # whether it goes on with what only a delay keeps back
     queue_delay: int = 0  # that of a FIFO queue
     read: Callable[[str], Envelope | None] = lambda message_id: None  # a message whose row does not show it
+    near: Callable[[Entry], bool] | None = None  # whether a message is to be preferred, if any are
+    patience: float = 0  # for how long another one may be passed over
 
 
 def refresh(head: Head, source: Source, seconds: float) -> bool:
@@ -182,17 +201,20 @@ def take(head: Head, count: int, source: Source, *, runs: bool = False) -> list[
     """Up to ``count`` candidates, oldest first, marked as busy; the caller notes what became of each.
 
     ``runs``: of a FIFO queue, as few of its groups as have so many messages that may be had one after the other.
+
+    In any other queue near ones go before. What they were preferred to, on this page, is noted when that happens first,
+    and has its turn among them once the source's patience is over. Where too few are near, others fill up.
     """
     with head.lock:
         age = source.monotonic() - head.listed_at
         cached = age < 2 * source.seconds
         if not cached:
             _load(head, source)
-        found = _free(head, count, source.clock(), runs)
+        found = _free(head, count, source, runs)
         # A page that has what is asked for serves its second out, and one that has nothing two, unless a bell rang.
         if cached and (found and age >= source.seconds or len(found) < count and source.bell() != head.bell):
             _load(head, source)
-            found = _free(head, count, source.clock(), runs)
+            found = _free(head, count, source, runs)
         pages = 1
         while len(found) < (1 if head.fifo else count) and not head.complete and pages < _SCAN:
             try:
@@ -201,10 +223,12 @@ def take(head: Head, count: int, source: Source, *, runs: bool = False) -> list[
                 if not found:
                     raise
                 break
-            found = _free(head, count, source.clock(), runs)
+            found = _free(head, count, source, runs)
             pages += 1
         now = source.clock()
         _skip(head, now)
+        if source.near and not head.fifo:
+            head.pass_over(found, now, source.patience)
         for entry in found:
             entry.busy_until = now + source.busy_seconds
             head.note(entry, now)
@@ -212,9 +236,10 @@ def take(head: Head, count: int, source: Source, *, runs: bool = False) -> list[
         return found
 
 
-def _free(head: Head, count: int, now: float, runs: bool) -> list[Entry]:
+def _free(head: Head, count: int, source: Source, runs: bool) -> list[Entry]:
+    now = source.clock()
     if not (runs and head.fifo):
-        return list(islice(head.free(now), count))
+        return list(islice(head.free(now, source.near), count))
     found = []
     for entry in head.free(now):
         if count <= 0:
@@ -236,13 +261,15 @@ def _load(head: Head, source: Source) -> None:
     head.held = {entry.id: entry for entry in head.held.values() if entry.of_use(now)}
     free_again = sorted(entry.id for entry in head.held.values() if entry.free(now))
     busy = sum(not entry.free(now) for entry in head.entries.values())
+    head.due = {each: until for each, until in head.due.items() if each in head.entries or now - until < KNOWN_SECONDS}
+    least = PAGE if source.near else source.least  # few of many are near
     head.entries, head.complete = {each: head.held[each] for each in free_again}, False
     head.fifo, head.delay = source.shards.fifo, source.queue_delay
     if head.fifo:
         head.length = max(PAGE, head.length // 2)
         _list_fifo(head, source)
     else:
-        _extend(head, source, PAGE_OF_GROUPS if head.grouped else min(PAGE, max(source.least, busy + 2 * head.taken)))
+        _extend(head, source, PAGE_OF_GROUPS if head.grouped else min(PAGE, max(least, busy + 2 * head.taken)))
     head.listed_at, head.taken = listed_at, 0
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from swiftqueue.errors import Invalid, TooLarge
 from swiftqueue.ids import SHARDS
+from swiftqueue.model import Place
 
 TRUE = ('true', '1', 'yes', 'on', 't', 'y')
 FALSE = ('false', '0', 'no', 'off', 'f', 'n')
@@ -22,6 +23,7 @@ FALSE = ('false', '0', 'no', 'off', 'f', 'n')
 MAX_INLINE = 7500
 
 _QUEUE = re.compile(r'[A-Za-z0-9_.-]{1,80}')
+_PLACE = re.compile(r'r([0-9]{1,9})(?:z([0-9]{1,9}))?')
 
 
 class OptionError(ValueError):
@@ -73,6 +75,13 @@ def _words(text: str) -> tuple[str, ...]:
     return tuple(text.lower().replace(',', ' ').split())
 
 
+def _place(text: str) -> Place | None:
+    try:
+        return check_place(text) if text else None
+    except Invalid as error:
+        raise ValueError(error) from None
+
+
 def _option(default: Any, parse: Any) -> Any:
     return field(default=default, metadata={'parse': parse})
 
@@ -120,6 +129,8 @@ class Options:
     subrequests: int = _option(10, _integer(1, 100))
     confirm_webhooks: bool = _option(True, _boolean)
     direct_reads: bool = _option(True, _boolean)
+    locality: Place | None = _option(None, _place)
+    locality_patience: float = _option(5.0, _seconds)
     receipt_key: str = _option('', str)
     signed_url_key: str = _option('', str)
     message_delete_with_claim_id: bool = _option(False, _boolean)
@@ -204,6 +215,15 @@ def check_definition_name(name: str) -> str:
     if not isinstance(name, str) or not _QUEUE.fullmatch(name) or len(name) > 64 or name in ('.', '..'):
         raise Invalid('Names of pools and flavors are 1 to 64 letters, digits, underscores, dashes and dots.')
     return name
+
+
+def check_place(text: str) -> Place:
+    """A region as ``r1``, or a zone as ``r1z2``, in the way of Swift's own affinities. Raises :class:`Invalid`."""
+    match = _PLACE.fullmatch(text)
+    if match is None:
+        raise Invalid('A locality is a region and perhaps a zone, such as r1 or r1z2.')
+    region, zone = match.groups()
+    return Place(int(region), None if zone is None else int(zone))
 
 
 def check_integer(what: str, value: Any, least: int, most: int) -> int:

@@ -2,8 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
+
+
+@dataclass(frozen=True)
+class Place:
+    """A region of the cluster's rings, or one of its zones."""
+
+    region: int
+    zone: int | None = None
+
+    def has_any(self, replicas: Iterable[tuple[int, int]]) -> bool:
+        """Whether one of the replicas, each a region and a zone, is here."""
+        return any(region == self.region and self.zone in (None, zone) for region, zone in replicas)
 
 
 @dataclass(frozen=True)

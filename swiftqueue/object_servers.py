@@ -206,6 +206,20 @@ class Replicas:
         return newest.headers if len(same) == 1 else None
 
 
+class Whereabouts:
+    """In which regions and zones the primaries of an object are, each as two numbers.
+
+    ``object_ring`` gives the ring of a storage policy by its index; it is the proxy's own, and so is as new as that.
+    """
+
+    def __init__(self, object_ring: Callable[[int], Ring]):
+        self._object_ring = object_ring
+
+    def __call__(self, policy: int, account: str, container: str, name: str) -> list[tuple[int, int]]:
+        _, nodes = self._object_ring(policy).get_nodes(account, container, name)
+        return [(node['region'], node['zone']) for node in nodes]
+
+
 class Primaries:
     """What the primaries of an object say, for all requests of a proxy process.
 

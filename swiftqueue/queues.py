@@ -11,7 +11,7 @@ import math
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
@@ -29,6 +29,7 @@ from swiftqueue.flavors import Definition, Flavors
 from swiftqueue.head import KNOWN_SECONDS, Head, Source
 from swiftqueue.ids import Ids
 from swiftqueue.limits import Options, check_integer, check_queue_name, check_size
+from swiftqueue.locality import Claimer, nearness
 from swiftqueue.majorities import Majorities
 from swiftqueue.messages import Messages
 from swiftqueue.model import Page, QueueInfo, Stats
@@ -78,7 +79,9 @@ class Engine:
                  sleep: Callable[[float], None] = eventlet.sleep,
                  random_bits: Callable[[int], int] = secrets.randbits,
                  token_bytes: Callable[[int], bytes] = secrets.token_bytes,
-                 primaries: Callable[..., Replicas | None] | None = None, majorities: Majorities | None = None):
+                 primaries: Callable[..., Replicas | None] | None = None, majorities: Majorities | None = None,
+                 locate: Callable[[int, str, str, str], Collection[tuple[int, int]]] | None = None,
+                 statistics: Callable[[str, int], Any] = lambda name, number: None):
         self.options = options
         self.key = key  # signs receipts
         self.encrypted = encrypted  # objects are encrypted below us, so rows must not show bodies
@@ -88,6 +91,8 @@ class Engine:
         self.random_bits = random_bits
         self.primaries = primaries
         self.majorities = majorities
+        self.locate = locate  # see object_servers.Whereabouts
+        self.statistics = statistics  # adds to a counter
         self.ids = Ids(clock, random_bits)
         self.sleep = sleep
         self.waiting = Waiting(self)
@@ -109,11 +114,11 @@ class Engine:
         return self._infos
 
     def account(self, app: Callable, environ: dict[str, Any], name: str, logger: logging.Logger,
-                given_up: Callable[[], bool] = lambda: False) -> Account:
+                given_up: Callable[[], bool] = lambda: False, claimer: Claimer | None = None) -> Account:
         """The account of that name, on behalf of the request of ``environ``; ``app`` is the rest of the pipeline."""
         swift = Swift(app, environ, name, logger=logger, clock=self.clock, at_once=self.options.subrequests,
                       infocache=self.infocache(), primaries=self.primaries, majorities=self.majorities)
-        return Account(self, swift, given_up)
+        return Account(self, swift, given_up, claimer)
 
     @property
     def inline_limit(self) -> int:
@@ -131,13 +136,16 @@ class _CachedRecord:
 class Account:
     """The queues of one account, on behalf of one request.
 
-    ``given_up`` says whether nobody is there any more to hear the answer of a request that waits.
+    ``given_up`` says whether nobody is there any more to hear the answer of a request that waits. ``claimer`` is who
+    asks for messages, if it is known where he is.
     """
 
-    def __init__(self, engine: Engine, swift: Swift, given_up: Callable[[], bool] = lambda: False):
+    def __init__(self, engine: Engine, swift: Swift, given_up: Callable[[], bool] = lambda: False,
+                 claimer: Claimer | None = None):
         self.engine = engine
         self.swift = swift
         self.given_up = given_up
+        self.claimer = claimer
 
     def detached(self) -> Account:
         """The same account, for work that goes on when the request is over."""
@@ -488,7 +496,8 @@ class Queue:
                       lambda: self.swift.cache.bell(self.name), engine.clock, engine.monotonic,
                       queue_delay=record.attributes.get('_default_message_delay') or 0,
                       read=lambda message_id: self.messages.read(record, message_id, newest=True),
-                      **options)
+                      near=nearness(self, record) if engine.options.locality_patience else None,
+                      patience=engine.options.locality_patience, **options)
 
     def shards(self, record: Record) -> Shards:
         """The containers of the record's generation."""

@@ -257,7 +257,7 @@ class Swift:
         self._merge(container, deleted_row(name, timestamp))
 
     def _merge(self, container: str, row: Row) -> None:
-        policy = self._policy(container) if self.majorities else None
+        policy = self.policy(container) if self.majorities else None
         if policy is None or not self.majorities.merge(
                 policy, self.account, container, [row], self._base.get('swift.trans_id', '')):
             raise Unavailable('Too few container servers answer.')
@@ -284,12 +284,12 @@ class Swift:
 
     def _replicas(self, container: str, name: str) -> Replicas | None:
         """What the object's primaries say; None where this process cannot ask them."""
-        policy = self._policy(container) if self.primaries else None
+        policy = self.policy(container) if self.primaries else None
         if policy is None:
             return None
         return self.primaries(policy, self.account, container, name, self._base.get('swift.trans_id', ''))
 
-    def _policy(self, container: str) -> int | None:
+    def policy(self, container: str) -> int | None:
         """The index of the container's storage policy, None if Swift cannot tell; as a rule it has it at hand."""
         environ = self._base | {'PATH_INFO': str_to_wsgi(f'/v1/{self.account}/{container}'), 'SCRIPT_NAME': '',
                                 'REQUEST_METHOD': 'HEAD', 'HTTP_X_BACKEND_ALLOW_RESERVED_NAMES': 'true'}
@@ -364,7 +364,7 @@ class Swift:
     def _split(self, container: str, headers: dict[str, str]) -> tuple[dict[str, str], dict[str, str]]:
         """Headers and footers. What the row of an erasure-coded object shows, Swift says itself behind the body."""
         if ROW in headers and policies.any_coded():
-            policy = self._policy(container)
+            policy = self.policy(container)
             if policy is not None and policies.is_coded(policy):
                 return {name: value for name, value in headers.items() if name != ROW}, {ROW: headers[ROW]}
         return headers, {}
