@@ -95,7 +95,7 @@ def door(app: Callable, engine: Engine, logger: logging.Logger) -> Frontend:
         named = wsgi_to_str(request.path).split('/')[2:3]
         project = identity.project_of(environ, named[0] if named and named[0] else None, options)
         account = engine.account(app, environ, identity.account_of(environ, project, options), logger,
-                                 partial(connection.given_up, environ), locality.claimer_of(environ, options))
+                                 partial(connection.given_up, environ), locality.claimer_of(request, environ, options))
         return Call(request, account)
 
     return Frontend(ROUTES, begin, render, logger)

@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from swift.common.swob import wsgi_to_str
-
 from swiftqueue.limits import Options, check_place
 from swiftqueue.locality import Claimer
+
+from .frontend import Request
 
 TOLD = 'X-Queue-Local'
 _CLAIMER = 'swiftqueue.claimer'  # in the environ
 
 
-def claimer_of(environ: dict[str, Any], options: Options) -> Claimer | None:
+def claimer_of(request: Request, environ: dict[str, Any], options: Options) -> Claimer | None:
     """Who claims, if the request or the operator says where that is: X-Queue-Locality, or the option ``locality``.
 
-    Raises Invalid.
+    ``environ`` is that of the door. Raises Invalid.
     """
-    text = environ.get('HTTP_X_QUEUE_LOCALITY')
-    place = options.locality if text is None else check_place(wsgi_to_str(text).strip())
+    text = request.header('X-Queue-Locality')
+    place = options.locality if text is None else check_place(text)
     if place is None:
         return None
     environ[_CLAIMER] = Claimer(place)

@@ -105,7 +105,7 @@ class Door:
         account = identity.account_of(environ, project, options)
         return Call(signed, engine, engine.account(self.app, environ, account, self.logger,
                                                    partial(connection.given_up, environ),
-                                                   locality.claimer_of(environ, options)))
+                                                   locality.claimer_of(signed.request, environ, options)))
 
 
 def send_error(error: QueueError, environ: dict[str, Any], request: Request, body: bytes,

@@ -113,7 +113,8 @@ def door(app: Callable, engine: Engine, logger: logging.Logger) -> Frontend:
         if version.always_client_id:
             read_client_id(request, options)
         given_up = partial(connection.given_up, environ)
-        account = engine.account(app, environ, account, logger, given_up, locality.claimer_of(environ, options))
+        account = engine.account(app, environ, account, logger, given_up,
+                                 locality.claimer_of(request, environ, options))
         return Call(request, engine, account, project, version, signed=signed, asked=asked)
 
     return Frontend(routes, begin, render, logger)

@@ -1,6 +1,6 @@
 """Which messages have a replica near to whoever claims them, and how many of those that he got had.
 
-What follows from it is decided where candidates are taken, see :func:`swiftqueue.head.take`: this file only knows places.
+What follows from it is decided where candidates are taken: see :func:`swiftqueue.head.take`.
 """
 
 from __future__ import annotations

@@ -1,10 +1,13 @@
 """What each operation may cost in Swift requests: section "What each step costs" of the architecture page."""
 
+from itertools import cycle
+
 import pytest
 from world import World
 
 from swiftqueue.errors import Unavailable
-from swiftqueue.model import NewMessage
+from swiftqueue.locality import Claimer
+from swiftqueue.model import NewMessage, Place
 from swiftqueue.named import Selection
 
 
@@ -52,6 +55,26 @@ def test_claim(world, spent):
     assert cold == {'GET': 2, 'PUT': 10}
     _, warm = spent(lambda: world.queue().claims.create(10))
     assert warm == {'PUT': 10}
+
+
+def test_claim_of_near_messages(world, spent):
+    """No dearer: the policy of a container is at hand where it was just listed, which the model does not do."""
+    post(world, 20)
+    zones = cycle((1, 2))
+    world.engines[0].locate = lambda *path: [(1, next(zones))]
+    infocache = {}
+
+    def claim():
+        queue = world.queue(**{'swift.infocache': infocache})
+        queue.account.claimer = Claimer(Place(1, 2))
+        assert queue.claims.create(5)
+        return queue.account.claimer
+    queue = world.queue(**{'swift.infocache': infocache})
+    queue.swift.policy(queue.shards(queue.record()).containers()[0])
+    claimer, cold = spent(claim)
+    assert cold == {'GET': 2, 'PUT': 5} and claimer.local
+    _, warm = spent(claim)
+    assert warm == {'PUT': 5}
 
 
 def test_ack(world, spent):
