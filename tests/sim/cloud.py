@@ -8,9 +8,11 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from io import BytesIO
 from math import log
 from typing import Any
+from zlib import crc32
 
 import eventlet
 from janitors import ModelReplicas
@@ -20,7 +22,9 @@ from swift.common.exceptions import MemcacheConnectionError
 from swiftqueue.errors import Unavailable
 from swiftqueue.janitor import Janitor, queues_of
 from swiftqueue.limits import Options
+from swiftqueue.locality import Claimer
 from swiftqueue.middleware.queue import QueueFilter
+from swiftqueue.model import Place
 from swiftqueue.object_servers import Replicas
 from swiftqueue.queues import Account, Engine, Queue
 from swiftqueue.swift import Swift
@@ -31,9 +35,15 @@ from .profiles import CALM, Profile
 ACCOUNT = 'AUTH_test'
 KEY = b'a key that every proxy of the cloud knows'
 OPTIONS = Options(min_message_ttl=1, min_claim_ttl=1, min_claim_grace=0)
+PLACES = None, Place(1, 1), Place(1, 2)  # where a process and its clients are, if anybody knows
 AT_ALL = 0.5  # chance that a step takes any time; it is cheaper if it does not
 JANITOR_DIES = 0.1  # chance that a pass of the janitor does not come to its end
 FREEZE = 0.001  # a frozen process that goes on at the very instant when it is to
+
+
+def locate(policy: int, account: str, container: str, name: str) -> list[tuple[int, int]]:
+    """One of three zones: as if there were no replicas elsewhere."""
+    return [(1, 1 + crc32(name.encode()) % 3)]
 
 
 class Crashed(BaseException):
@@ -59,6 +69,7 @@ class Cloud:
         self.profile = profile
         self.trace = trace
         self.chance = random.Random(f'{seed} cloud')
+        self.places = random.Random(f'{seed} places')
         self.swift = ModelSwift(clock=lambda: hub.now, seed=self.chance.getrandbits(32))
         self.swift.lag_chance, self.swift.lag_seconds = profile.lag, profile.lag_seconds
         self.caches = [ModelCache(clock=lambda: hub.now) for _ in range(2)]  # the second one for those cut off
@@ -126,7 +137,8 @@ class Process:
         self.shunned: set[int] = set()  # object servers that this proxy does not ask when it reads
         self.cache = cloud.caches[0]
         chance = random.Random(cloud.chance.getrandbits(32))
-        self.engine = Engine(OPTIONS, KEY, clock=self.clock, monotonic=lambda: cloud.hub.now,
+        self.place = cloud.places.choice(PLACES)
+        self.engine = Engine(replace(OPTIONS, locality=self.place), KEY, locate=locate, clock=self.clock, monotonic=lambda: cloud.hub.now,
                              random_bits=chance.getrandbits, token_bytes=chance.randbytes,
                              primaries=self.primaries if chance.random() < cloud.profile.direct else None,
                              majorities=ModelMajorities(cloud.swift, self.visit))
@@ -177,7 +189,7 @@ class Process:
         swift = Swift(self.swift, {'swift.cache': Memcache(self)}, ACCOUNT, logger=self.cloud.logger, clock=self.clock,
                       infocache=self.engine.infocache(), primaries=self.engine.primaries,
                       majorities=self.engine.majorities)
-        return Account(self.engine, swift).queue(name)
+        return Account(self.engine, swift, claimer=self.place and Claimer(self.place)).queue(name)
 
     # -- what the filter has to its right, and what clients call --
 

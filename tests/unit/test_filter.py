@@ -1,6 +1,7 @@
 """The filter in the pipeline of a real proxy: its place, its key, what it lets pass."""
 
 import logging
+import socket
 from uuid import UUID
 
 import pytest
@@ -9,6 +10,7 @@ from swift.common import utils
 from swift.common.registry import get_swift_info
 
 from swiftqueue.limits import Options
+from swiftqueue.locality import LOCAL
 from swiftqueue.middleware.queue import QueueFilter, filter_factory, receipt_key
 from swiftqueue.queues import Engine
 
@@ -147,6 +149,21 @@ def test_encryption_is_noticed_without_swifts_loader(proxy):
     again = filter_factory({}, receipt_key='k')(ours.app)
     assert again.engine.encrypted
     assert again._pipeline is None
+
+
+def test_the_proxys_own_rings_tell_where_messages_are(proxy):
+    ours = proxy('catch_errors gatekeeper cache tempauth queue proxy-server')
+    assert ours.engine.locate(0, 'AUTH_test', 'c', 'o') == [(1, 1)]  # as the rings of these tests have one device
+    assert filter_factory({}, receipt_key='k')(ModelSwift()).engine.locate is None
+
+
+def test_deliveries_are_counted_in_statsd(quiet):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as statsd:
+        statsd.bind(('127.0.0.1', 0))
+        statsd.settimeout(10)
+        conf = {'log_statsd_host': '127.0.0.1', 'log_statsd_port': str(statsd.getsockname()[1])}
+        filter_factory(conf, receipt_key='k')(ModelSwift()).engine.statistics(LOCAL, 3)
+        assert statsd.recv(100) == b'swift.queue.deliveries.local:3|c'
 
 
 def test_the_loader_can_tell_swifts_other_filters_of_the_pipeline(proxy):
