@@ -21,6 +21,7 @@ import requests
 
 from bench import chart, deep, operations, report, results, stage
 from bench import janitor as janitor_bench
+from bench import locality as locality_bench
 from bench import shards as shards_bench
 from bench.rounds import Setting
 from swiftqueue.cluster import ClusterError
@@ -48,6 +49,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f'{time.monotonic() - began:6.0f} s  {what}', file=sys.stderr, flush=True)
 
     try:
+        if arguments.locality:
+            return _finish(arguments, locality_bench.run(say))
         with _stage(arguments, say) as on:
             if arguments.deep:
                 return _finish(arguments, deep.run(on, arguments.rows, say))
@@ -94,6 +97,8 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
                         help='with --deep: messages of a long queue (default: %(default)s)')
     parser.add_argument('--shards', action='store_true',
                         help='instead: what the single writer of a container costs, and what shards change')
+    parser.add_argument('--locality', action='store_true',
+                        help='instead: how many messages are delivered where they have a replica')
     parser.add_argument('--janitor', action='store_true', help='instead: how fast a janitor removes claims')
     parser.add_argument('--acks', type=int, default=600, metavar='N',
                         help='with --janitor: acked messages to clean up after (default: %(default)s)')
@@ -106,8 +111,8 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     arguments = parser.parse_args(argv)
     if arguments.quick:
         arguments.clients, arguments.sizes, arguments.rounds, arguments.seconds = [TARGET_CLIENTS], [256], 1, 1
-    if arguments.peer and (arguments.deep or arguments.janitor or arguments.shards):
-        parser.error('--deep, --janitor and --shards need a cluster of their own')
+    if arguments.peer and (arguments.deep or arguments.janitor or arguments.shards or arguments.locality):
+        parser.error('--deep, --janitor, --shards and --locality need a cluster of their own')
     return arguments
 
 

@@ -94,12 +94,12 @@ class Stage:
 @contextmanager
 def own_cluster(folder: Path, proxies: int = 1, *, daemons: bool = True,
                 settings: Mapping[str, Mapping[str, Mapping[str, str]]] = EMPTY,
-                options: Mapping[str, str] = EMPTY) -> Iterator[Stage]:
-    """Three nodes, three replicas, each server a process of its own."""
+                options: Mapping[str, str] = EMPTY, replicas: int = 3) -> Iterator[Stage]:
+    """Three nodes, each server a process of its own."""
     before = os.environ.get('PYTHONPATH')
     os.environ['PYTHONPATH'] = str(Path(__file__).parents[1])  # where the proxies find the meter
     try:
-        with Cluster(folder, nodes=3, replicas=3, proxies=proxies, daemons=daemons,
+        with Cluster(folder, nodes=3, replicas=replicas, proxies=proxies, daemons=daemons,
                      options=OPTIONS | dict(options), settings=SETTINGS | dict(settings)) as cluster:
             headers, storage_url = log_in(cluster.urls[0], 'test:tester', 'testing')
             account = '/' + storage_url.split('/', 3)[3]
