@@ -48,7 +48,7 @@ from swiftqueue.dead_letters import bury, is_dead
 from swiftqueue.errors import ClaimNotFound, MessageClaimed, QueueError, ReceiptInvalid, Unavailable
 from swiftqueue.head import CLOCK_SKEW, Entry, take
 from swiftqueue.limits import check_integer
-from swiftqueue.locality import count
+from swiftqueue.locality import count_near
 from swiftqueue.messages import delete_at
 from swiftqueue.model import Claim, Message
 from swiftqueue.moves import finish, is_moving
@@ -168,7 +168,7 @@ class Claims:
                     for each in won:
                         self._let_go(record, each, each.state)
                     raise
-                count(self.queue, record, [each.entry for each in won])
+                count_near(self.queue, record, [each.entry for each in won])
                 return claim
             failure = next((each.error for each in attempts if each.error), failure)
         if failure:

@@ -137,7 +137,7 @@ class Head:
         free = (entry for entry in self.entries.values() if entry.free(now))
         return iter(sorted(free, key=far)) if near else free
 
-    def pass_over(self, found: list[Entry], now: float, patience: float) -> None:
+    def note_turns(self, found: list[Entry], now: float, patience: float) -> None:
         """Note what stood before any of those that were found, and from when on it is to be had in its turn."""
         last, chosen = max((entry.id for entry in found), default=''), {entry.id for entry in found}
         for entry in chain(self.held.values() if self.grouped else (), self.entries.values()):
@@ -228,7 +228,7 @@ def take(head: Head, count: int, source: Source, *, runs: bool = False) -> list[
         now = source.clock()
         _skip(head, now)
         if source.near and not head.fifo:
-            head.pass_over(found, now, source.patience)
+            head.note_turns(found, now, source.patience)
         for entry in found:
             entry.busy_until = now + source.busy_seconds
             head.note(entry, now)

@@ -53,7 +53,7 @@ def nearness(queue: Queue, record: Record) -> Near | None:
     return near
 
 
-def count(queue: Queue, record: Record, delivered: Iterable[Entry]) -> None:
+def count_near(queue: Queue, record: Record, delivered: Iterable[Entry]) -> None:
     """Count what a claimer was given, for himself and for the operator, if it is known where he is."""
     near = nearness(queue, record)
     if near is None:

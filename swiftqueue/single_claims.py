@@ -16,7 +16,7 @@ from swiftqueue.dead_letters import is_dead
 from swiftqueue.errors import ClaimNotFound, MessageClaimed, MessageNotFound, ReceiptExpired, Unavailable
 from swiftqueue.head import Entry
 from swiftqueue.limits import check_integer
-from swiftqueue.locality import count
+from swiftqueue.locality import count_near
 from swiftqueue.model import Claim
 from swiftqueue.names import ClaimState, Record
 from swiftqueue.receipts import TOKEN, Receipt, verify
@@ -64,7 +64,7 @@ class SingleClaims(Claims):
             won = self._win_runs(record, attempts, limit, ttl, now) if record.fifo else \
                 self._win_each(record, attempts, ttl, now, {})
             if won:
-                count(self.queue, record, [each.entry for each in won])
+                count_near(self.queue, record, [each.entry for each in won])
                 return [self._claim(each.state, [self.queue.messages.message(
                     each.entry.id, each.envelope, each.state, each.delivery)]) for each in won]
             failure = next((each.error for each in attempts if each.error), failure)

@@ -72,7 +72,7 @@ def test_a_proxy_does_not_start_with_an_option_nobody_knows(swift_dir, load):
 @pytest.mark.parametrize('name, text', [
     ('max_messages_per_page', 'many'), ('max_messages_per_page', '0'), ('max_messages_per_page', '1001'),
     ('head_seconds', 'nan'), ('head_seconds', '-1'), ('allow_anonymous', 'perhaps'), ('client_id_uuid_safe', 'on'),
-    ('min_claim_ttl', '301'), ('confirm_limit', '31')])
+    ('locality', 'here'), ('min_claim_ttl', '301'), ('confirm_limit', '31')])
 def test_a_proxy_does_not_start_with_a_bad_value(swift_dir, load, name, text):
     swift_dir.write_text(swift_dir.read_text() + f'\n{name} = {text}\n')
     with pytest.raises(OptionError, match=name):
