@@ -138,10 +138,10 @@ class Process:
         self.cache = cloud.caches[0]
         chance = random.Random(cloud.chance.getrandbits(32))
         self.place = cloud.places.choice(PLACES)
-        self.engine = Engine(replace(OPTIONS, locality=self.place), KEY, locate=locate, clock=self.clock, monotonic=lambda: cloud.hub.now,
+        self.engine = Engine(replace(OPTIONS, locality=self.place), KEY, clock=self.clock, monotonic=lambda: cloud.hub.now,
                              random_bits=chance.getrandbits, token_bytes=chance.randbytes,
                              primaries=self.primaries if chance.random() < cloud.profile.direct else None,
-                             majorities=ModelMajorities(cloud.swift, self.visit))
+                             majorities=ModelMajorities(cloud.swift, self.visit), locate=locate)
         self.direct = Direct(cloud.swift, self.clock, self.visit)
         self.filter = QueueFilter(self.swift, self.engine, cloud.logger)
 
