@@ -138,7 +138,8 @@ class Process:
         self.cache = cloud.caches[0]
         chance = random.Random(cloud.chance.getrandbits(32))
         self.place = cloud.places.choice(PLACES)
-        self.engine = Engine(replace(OPTIONS, locality=self.place), KEY, clock=self.clock, monotonic=lambda: cloud.hub.now,
+        options = replace(OPTIONS, locality=self.place)
+        self.engine = Engine(options, KEY, clock=self.clock, monotonic=lambda: cloud.hub.now,
                              random_bits=chance.getrandbits, token_bytes=chance.randbytes,
                              primaries=self.primaries if chance.random() < cloud.profile.direct else None,
                              majorities=ModelMajorities(cloud.swift, self.visit), locate=locate)

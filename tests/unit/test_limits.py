@@ -12,6 +12,7 @@ from swiftqueue.limits import (
     check_queue_name,
     check_size,
 )
+from swiftqueue.model import Place
 
 BIG = str(2 ** 31)
 WORDS = ['', 'x', '1.5', '1 0', 'None', '0x10']
@@ -60,6 +61,8 @@ OPTIONS = {
     'confirm_limit': ([('0', 0), ('0.5', 0.5), ('30', 30)], ['', 'x', '-1', 'nan', '1e9']),
     'subrequests': ([('1', 1), ('100', 100)], [*WORDS, '0', '101']),
     'direct_reads': (SWITCH, NO_SWITCH),
+    'locality': ([('', None), ('r1', Place(1)), (' r1z2 ', Place(1, 2))], ['1', 'zone 1', 'r1z2=100']),
+    'locality_patience': ([('0', 0), ('2.5', 2.5)], ['', 'x', '-1', 'nan', '1e9']),
     'receipt_key': ([('', ''), ('secret', 'secret'), ('  spaces  ', 'spaces')], []),
     'signed_url_key': ([('', ''), ('secret', 'secret')], []),
     'message_delete_with_claim_id': (SWITCH, NO_SWITCH),

@@ -7,7 +7,7 @@ import pytest
 from world import World
 
 from swiftqueue.errors import Invalid
-from swiftqueue.limits import OptionError, Options, check_place
+from swiftqueue.limits import check_place
 from swiftqueue.locality import LOCAL, REMOTE, Claimer
 from swiftqueue.model import NewMessage, Place
 from swiftqueue.named import Selection
@@ -74,7 +74,7 @@ def zones():
 @pytest.mark.parametrize('text, place', [
     ('r1', Place(1)), ('r1z2', Place(1, 2)), ('r0z0', Place(0, 0)), ('r12z345', Place(12, 345))])
 def test_places_are_written_as_in_swifts_affinities(text, place):
-    assert check_place(text) == place == Options.from_conf({'locality': f' {text} '}).locality
+    assert check_place(text) == place
 
 
 @pytest.mark.parametrize('text', [
@@ -82,13 +82,6 @@ def test_places_are_written_as_in_swifts_affinities(text, place):
 def test_nothing_else_is_a_place(text):
     with pytest.raises(Invalid, match='r1z2'):
         check_place(text)
-
-
-@pytest.mark.parametrize('name, text', [('locality', 'zone 1'), ('locality_patience', '-1'),
-                                        ('locality_patience', 'long')])
-def test_a_bad_value_in_the_configuration_is_told(name, text):
-    with pytest.raises(OptionError, match=name):
-        Options.from_conf({name: text})
 
 
 @pytest.mark.parametrize('text, here', [('r1z1', True), ('r1', True), ('r1z2', False), ('r2z1', False), ('r2', True)])
