@@ -109,7 +109,8 @@ def _show_pool(pool: Pool, detailed: bool) -> Fields:
 
 def _show_flavor(flavor: Flavor, detailed: bool) -> Fields:
     shown = {'pool_list': flavor.pools, 'capabilities': _CAPABILITIES}
-    optional = {'claims_pool': flavor.claims_pool, 'shards': flavor.shards, 'limits': flavor.limits}
+    optional = {'claims_pool': flavor.claims_pool, 'shards': flavor.shards, 'limits': flavor.limits,
+                'ephemeral': flavor.ephemeral}
     return shown | {key: value for key, value in optional.items() if value}
 
 
@@ -125,6 +126,7 @@ _RESOURCES = (
         'claims_pool': _as('claims_pool'),
         'shards': _as('shards'),
         'limits': _object('limits'),
+        'ephemeral': lambda value: {'ephemeral': False if value is None else value},
         'capabilities': lambda value: {},  # they are what they are
     }, ('pool_list',), _show_flavor),
 )

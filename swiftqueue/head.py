@@ -7,9 +7,9 @@ worker itself did since (took, claimed, acked) stands over it, and the claim pro
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from itertools import islice, takewhile
+from itertools import chain, islice, takewhile
 from typing import Any
 
 from eventlet.semaphore import Semaphore
@@ -113,6 +113,7 @@ class Head:
     fifo: bool = False
     delay: int = 0  # of a FIFO queue, which knows no other
     length: int = PAGE  # of a FIFO queue's page
+    ephemeral_at: float = 0  # when ephemeral messages may be tried for, which Swift did not give
 
     def ring(self) -> None:
         """This worker has put something into the queue that the page does not show."""
@@ -130,6 +131,17 @@ class Head:
     def following(self, entry: Entry, now: float, most: int) -> list[Entry]:
         """Up to so many that may be had along with the entry, of its group in a FIFO queue."""
         return list(islice(next_of(entry, self.entries.values(), now, self.delay), most))
+
+    def put_off(self, until: float) -> None:
+        """Offer no ephemeral message before that instant."""
+        self.ephemeral_at = until
+        self.hold_back(chain(self.entries.values(), self.held.values()))
+
+    def hold_back(self, entries: Iterable[Entry]) -> None:
+        """Those of them that are put off."""
+        for entry in entries:
+            if ids.is_ephemeral(entry.id):
+                entry.busy_until = max(entry.busy_until, self.ephemeral_at)
 
     def forget(self, message_id: str, now: float) -> None:
         """The message is gone: offer it no more, whatever a late listing says."""
@@ -318,7 +330,9 @@ def _list(head: Head, source: Source, after: str, end_marker: str, limit: int) -
     page = [read_row(row, listed_at) for row in rows]
     note_claims(page, source.shards)
     head.grouped = head.grouped or any(entry.envelope and entry.envelope.group for entry in page)
-    return [_known(head, entry) for entry in page], complete
+    page = [_known(head, entry) for entry in page]
+    head.hold_back(page)
+    return page, complete
 
 
 def _known(head: Head, entry: Entry) -> Entry:

@@ -25,6 +25,7 @@ from collections.abc import Callable
 
 TICKS = 4096 * 1000  # per second
 SHARDS = 64  # that an id can tell apart
+EPHEMERAL = SHARDS - 1  # the shard of ephemeral messages; the others are numbered from 0
 LEAD = 2  # seconds; a clock set back further starts anew, or messages would wait until it is here again
 _ID = re.compile(r'[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}')
 
@@ -69,6 +70,11 @@ def sequence_number(message_id: str) -> str:
 def shard_of(message_id: str) -> int:
     """The number of the shard that the message is in."""
     return int(message_id[-2:], 16) % SHARDS
+
+
+def is_ephemeral(message_id: str) -> bool:
+    """Whether the message is in the shard of those that may be lost."""
+    return shard_of(message_id) == EPHEMERAL
 
 
 def in_shard(message_id: str, shard: int) -> str:

@@ -21,8 +21,8 @@ import eventlet
 from eventlet.semaphore import Semaphore
 
 from swiftqueue import attributes as queue_attributes
-from swiftqueue import policies
-from swiftqueue.attributes import FIFO, FLAVOR, SHARDS
+from swiftqueue import ephemeral, policies
+from swiftqueue.attributes import EPHEMERAL, FIFO, FLAVOR, SHARDS
 from swiftqueue.claims import Claims
 from swiftqueue.errors import Forbidden, Invalid, QueueError, QueueNotFound, Unavailable
 from swiftqueue.flavors import Definition, Flavors
@@ -348,6 +348,7 @@ class Queue:
         if name := attributes.get(FLAVOR):
             flavor, placement = Flavors(self.engine, self.swift).place(name)
             options, shards = options.within(flavor.limits), flavor.shards
+            attributes = {EPHEMERAL: True, **attributes} if flavor.ephemeral else attributes
             self._check(attributes, options)
         if self.read_record():
             return False
@@ -374,7 +375,7 @@ class Queue:
         shards = attributes.pop(SHARDS, None) or (1 if attributes.get(FIFO) else shards or options.default_shards)
         record = Record(self._new_generation(), 0, now, attributes, shards, placement=placement)
         headers = record.headers()  # may be too large: then nothing is stored
-        self._begin(record)
+        self.begin(record)
         new = self.swift.put_container(queue_container(self.name), headers, now)
         self._changed()
         return new
@@ -415,11 +416,11 @@ class Queue:
         if bool(attributes.get(FIFO)) != record.fifo:
             raise Invalid('Whether a queue is a FIFO queue cannot be changed.')
         self._check(attributes, self.options(record))
-        changed = replace(record, attributes=attributes, shards=shards, written_at=self._after(record))
+        changed = replace(record, attributes=attributes, shards=shards, written_at=self.after(record))
         headers = changed.attribute_headers()
         if shards > record.shards:
             changed = self.placed(changed)
-            self._begin(changed, record.shards)
+            self.begin(changed, record)
             headers |= changed.shard_headers(record.shards) | changed.placement.headers()
         self.write_headers(headers, changed.written_at)
         return self.shown(changed)
@@ -446,9 +447,11 @@ class Queue:
             raise QueueNotFound(f'There is no queue {self.name}.')
         fresh = self.placed(replace(
             record, generation=self._new_generation(), purged_at=self.engine.clock(),
-            written_at=self._after(record), created_at=record.created_at or record.begun_at))
-        self._begin(fresh)
-        self.write_headers(fresh.generation_headers() | fresh.placement.headers(), fresh.written_at)
+            written_at=self.after(record), created_at=record.created_at or record.begun_at,
+            ephemeral=ephemeral.policy_of(record)))
+        self.begin(fresh)
+        self.write_headers(fresh.generation_headers() | fresh.placement.headers() | fresh.ephemeral_headers(),
+                           fresh.written_at)
         self.ring()
 
     def delete(self) -> None:
@@ -462,12 +465,12 @@ class Queue:
         if record is not None:
             ended = {ENDED: f'{self.engine.clock():.5f}'}
             # The account's listing may be late, so the record's own generation does not depend on it.
-            containers = {messages_container(self.name, record.generation, shard) for shard in range(record.shards)}
+            containers = {messages_container(self.name, record.generation, shard) for shard in record.shard_numbers}
             containers |= set(self._containers(messages_container(self.name)))
             if record.subscribed_at:
                 containers.add(published_container(self.name, record.born))
             self.swift.at_most(lambda container: self.swift.post_container(container, ended), sorted(containers))
-            if not self.swift.delete_container(queue_container(self.name), self._after(record)):
+            if not self.swift.delete_container(queue_container(self.name), self.after(record)):
                 raise Unavailable('The queue was changed while it was deleted.')
             self._changed()
 
@@ -492,7 +495,7 @@ class Queue:
 
     def shards(self, record: Record) -> Shards:
         """The containers of the record's generation."""
-        return Shards(self.swift, self.name, record.generation, record.shards, record.fifo)
+        return Shards(self.swift, self.name, record.generation, record.shard_numbers, record.fifo)
 
     def placed(self, record: Record) -> Record:
         """The record with a placement for new containers: its own, while the policies in it take any.
@@ -529,15 +532,16 @@ class Queue:
     def _new_generation(self) -> str:
         return f'{int(self.engine.clock() * 1000):011x}-{self.engine.token_bytes(4).hex()}'
 
-    def _begin(self, record: Record, first: int = 0) -> None:
-        """The generation's containers, from that shard on, before the record says that they exist."""
-        self._put_containers(record, self.shards(record).containers(first))
+    def begin(self, record: Record, before: Record | None = None) -> None:
+        """The generation's containers but those of the record before, before the record says that they exist."""
+        there = self.shards(before).containers() if before else ()
+        self._put_containers(record, [each for each in self.shards(record).containers() if each not in there])
 
     def _put_containers(self, record: Record, containers: list[str]) -> None:
         self.swift.at_most(lambda container: self.swift.put_container(
-            container, policy=record.placement.policy(container)), containers)
+            container, policy=record.policy(container)), containers)
 
-    def _after(self, record: Record) -> float:
+    def after(self, record: Record) -> float:
         """An instant that Swift takes for later than the record, also if a faster clock wrote it."""
         return max(self.engine.clock(), record.written_at + TICK)
 
@@ -550,7 +554,7 @@ class Queue:
         record = self.read_record()
         if record is None:
             raise QueueNotFound(f'There is no queue {self.name}.')
-        hinted = replace(record, moving=task_id, written_at=self._after(record))
+        hinted = replace(record, moving=task_id, written_at=self.after(record))
         self.write_headers(hinted.moving_headers(), hinted.written_at)
 
     def write_headers(self, headers: dict[str, str], timestamp: float) -> None:
