@@ -261,7 +261,7 @@ class Claims:
                 self._put_off(record, attempt)
 
     def _put_off(self, record: Record, attempt: Attempt) -> None:
-        """Leave all ephemeral messages alone for a while, so that others are had in their stead; no error of a claim's."""
+        """Leave all ephemeral messages alone for a while; others are had in their stead, and that is no error."""
         self.swift.logger.warning('swiftqueue: the ephemeral messages of %s are put off: %s',
                                   self.queue.name, attempt.error)
         self.queue.head(record).put_off(self.engine.clock() + _PUT_OFF)

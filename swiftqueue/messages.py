@@ -74,23 +74,25 @@ class Messages:
             raise Invalid(f'A client id has at most {MAX_CLIENT_ID} characters.')
         check_size('The messages', size,
                    attributes.get('_max_messages_post_size') or options.max_messages_post_size)
+        loose = [ephemeral.is_wanted(message, record) for message in messages]
         if record.fifo:
             posted = Fifo(self.queue).post(messages, client_id)
         else:
-            posted = self._post_all(record, messages, client_id)
+            posted = self._post_all(record, messages, client_id, loose)
         if any(one.error is None for one in posted):
             self.queue.ring()
         return posted
 
-    def _post_all(self, record: Record, messages: list[NewMessage], client_id: str) -> list[Posted]:
+    def _post_all(self, record: Record, messages: list[NewMessage], client_id: str, loose: list[bool]) -> list[Posted]:
+        """``loose`` says which of them are ephemeral, if the queue has a place for those."""
+        place = ephemeral.place(self.queue, record) if any(loose) else None
+        record = place or record
         # In turn from a shard by chance, so that no rhythm of two queues or posters fills some shards more than others.
         first = self.engine.random_bits(32) if record.shards > 1 else 0
-        wanted = [ephemeral.is_wanted(message, record) for message in messages]
-        place = ephemeral.place(self.queue, record) if any(wanted) else None
-        record = place or record
-        batch = [(*self._new(message, record, client_id, ids.EPHEMERAL if place and loose else
-                             (first + number) % record.shards), message.size)
-                 for number, (message, loose) in enumerate(zip(messages, wanted, strict=True))]
+        shards = [ids.EPHEMERAL if place and each else (first + number) % record.shards
+                  for number, each in enumerate(loose)]
+        batch = [(*self._new(message, record, client_id, shard), message.size)
+                 for message, shard in zip(messages, shards, strict=True)]
         posted = self.swift.at_most(lambda new: self._post(record, *new), batch)
         if record.subscribed_at:
             posted = self._publish(record, posted, [envelope for _, envelope, _ in batch])

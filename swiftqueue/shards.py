@@ -1,7 +1,7 @@
 """The shards of a queue: in which container a message is, and how a page comes out of all of them.
 
 A container is one database with one writer per replica, so a busy queue spreads over several. A message's id says in
-which it is, and its claims are in the claims container of the same number. Ephemeral messages have a shard to themselves.
+which it is, and its claims are in the claims container of the same number. Ephemeral ones have a shard of their own.
 """
 
 from __future__ import annotations
