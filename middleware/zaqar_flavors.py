@@ -17,7 +17,7 @@ from .zaqar_call import Call
 
 _SCHEME = 'swift://'  # of a pool's uri; behind it is the name of a storage policy
 _MAX_BODY = 65536
-_CAPABILITIES = ['CLAIMS', 'DURABILITY', 'AOD']  # of every queue, in Zaqar's words
+_CAPABILITIES = ['CLAIMS', 'DURABILITY', 'AOD']  # of queues, in Zaqar's words
 
 Fields = dict[str, Any]
 
@@ -108,7 +108,8 @@ def _show_pool(pool: Pool, detailed: bool) -> Fields:
 
 
 def _show_flavor(flavor: Flavor, detailed: bool) -> Fields:
-    shown = {'pool_list': flavor.pools, 'capabilities': _CAPABILITIES}
+    able = [each for each in _CAPABILITIES if each != 'DURABILITY' or not flavor.ephemeral]
+    shown = {'pool_list': flavor.pools, 'capabilities': able}
     optional = {'claims_pool': flavor.claims_pool, 'shards': flavor.shards, 'limits': flavor.limits,
                 'ephemeral': flavor.ephemeral}
     return shown | {key: value for key, value in optional.items() if value}

@@ -116,8 +116,8 @@ def _describe_serve(commands: argparse._SubParsersAction) -> None:
     parser.add_argument('--proxies', type=int, default=1, metavar='P',
                         help='proxy servers (default: %(default)s)')
     parser.add_argument('--policies', action='store_true',
-                        help='with three more storage policies, a replicated and an erasure-coded one and one of a single '
-                             'replica; DIR keeps them')
+                        help='with three more storage policies: a replicated one, an erasure-coded one, and one of a '
+                             'single replica; DIR keeps them')
     parser.add_argument('--no-auth', action='store_false', dest='auth',
                         help='for development: trust whoever connects, on loopback only')
     parser.add_argument('--set', action='append', default=[], dest='options', metavar='NAME=VALUE',
