@@ -195,11 +195,12 @@ def test_a_place_whose_policy_is_deprecated_takes_no_more_and_does_not_outlive_a
     assert not is_ephemeral(post(world, 2)[0])
     assert bodies(world) == [1, 2]
     assert world.queue().configure(lambda attributes: {'_shards': 2})['_shards'] == 2  # that needs no place
+    for engine in world.engines:
+        engine.options = replace(engine.options, ephemeral_policy='gold')
+    assert not is_ephemeral(post(world, 2)[0])
     world.queue().purge()
     world.tick()
     assert world.queue().record().ephemeral is None
-    for engine in world.engines:
-        engine.options = replace(engine.options, ephemeral_policy='gold')
     assert is_ephemeral(post(world, 3)[0]) and bodies(world) == [3]
     assert ('messages', EPHEMERAL, 'gold') in places(world)
 
@@ -283,6 +284,12 @@ def test_the_others_are_claimed_while_no_server_has_the_ephemeral_ones(make_worl
     assert len(world.queue().claims.create(20).messages) == 20
 
 
+def test_where_nothing_else_is_a_claim_waits_for_what_can_be_had(world):
+    post(world, 1)
+    lose_server(world)
+    assert world.queue().claims.create(1) is None and world.queue().single_claims.create_each(1, 60, wait=5) == []
+
+
 def test_a_claim_of_several_has_those_that_it_can_have(world):
     for number in range(6):
         post(world, number, ephemeral=number % 2 == 0)
@@ -333,6 +340,15 @@ def test_purge_deletion_and_janitor_do_with_the_place_what_they_do_with_any_shar
     world.tick(HOUR)
     clean_sweep(world)
     assert containers(world, 'messages') == containers(world, 'claims') == []
+
+
+def test_a_deletion_marks_the_place_also_when_the_account_does_not_list_it(world):
+    post(world, 1)
+    listing = f'prefix={messages_container("jobs")}'.replace('\x00', '%00')
+    world.swift.fail(lambda call: call.method == 'GET' and listing in call.query, 404, times=9)
+    with world.swift.recording() as calls:
+        world.queue().delete()
+    assert {parse_container(call.container)[3] for call in calls if call.method == 'POST'} == {0, EPHEMERAL}
 
 
 def test_a_dead_letter_is_kept_as_an_ordinary_message(make_world):
