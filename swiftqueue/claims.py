@@ -257,7 +257,7 @@ class Claims:
             self.queue.head(record).note(entry, self.engine.clock())
         else:
             self._pass_over(entry)
-            if attempt.error and ids.is_ephemeral(entry.id):
+            if attempt.error and record.may_lose(entry.id):
                 self._put_off(record, attempt)
 
     def _put_off(self, record: Record, attempt: Attempt) -> None:

@@ -8,7 +8,6 @@ name, and as long as the policy takes no new containers.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from swiftqueue import ids, policies
@@ -42,18 +41,7 @@ def place(queue: Queue, record: Record) -> Record | None:
         return None
     if record.ephemeral is None:
         try:
-            record = _make(queue, policy) or record
+            record = queue.make_place(policy) or record
         except QueueError as error:
             queue.swift.logger.warning('swiftqueue: %s has no place for ephemeral messages: %s', queue.name, error)
     return record if policy_of(record) is not None else None
-
-
-def _make(queue: Queue, policy: int) -> Record | None:
-    """The record with the shard; None if there is no such queue any more. Raises QuotaExceeded, Unavailable."""
-    record = queue.read_record()
-    if record is None or record.ephemeral is not None:
-        return record
-    placed = replace(record, ephemeral=policy, written_at=queue.after(record))
-    queue.begin(placed, record)
-    queue.write_headers(placed.ephemeral_headers(), placed.written_at)
-    return placed

@@ -140,7 +140,7 @@ class Head:
     def hold_back(self, entries: Iterable[Entry]) -> None:
         """Those of them that are put off."""
         for entry in entries:
-            if ids.is_ephemeral(entry.id):
+            if ids.shard_of(entry.id) == ids.EPHEMERAL:
                 entry.busy_until = max(entry.busy_until, self.ephemeral_at)
 
     def forget(self, message_id: str, now: float) -> None:

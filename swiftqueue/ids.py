@@ -72,11 +72,6 @@ def shard_of(message_id: str) -> int:
     return int(message_id[-2:], 16) % SHARDS
 
 
-def is_ephemeral(message_id: str) -> bool:
-    """Whether the message is in the shard of those that may be lost."""
-    return shard_of(message_id) == EPHEMERAL
-
-
 def in_shard(message_id: str, shard: int) -> str:
     """The id that the message has in that shard."""
     return f'{message_id[:-2]}{int(message_id[-2:], 16) // SHARDS * SHARDS + shard:02x}'

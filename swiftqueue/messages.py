@@ -137,7 +137,7 @@ class Messages:
             try:
                 self.queue.with_generation(store, record=record)
             except Unavailable:
-                if not ids.is_ephemeral(message_id):
+                if not record.may_lose(message_id):
                     raise
                 message_id = ids.in_shard(message_id, self.engine.random_bits(32) % record.shards)
                 self.queue.with_generation(store, record=record)  # an ordinary one, then
@@ -302,7 +302,7 @@ class Messages:
         try:
             return self.read(record, message_id)
         except Unavailable:
-            if not ids.is_ephemeral(message_id):
+            if not record.may_lose(message_id):
                 raise
             return None
 

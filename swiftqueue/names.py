@@ -526,6 +526,10 @@ class Record:
         _, _, _, shard = parse_container(container)
         return self.placement.policy(container) if shard < self.shards else self.ephemeral
 
+    def may_lose(self, message_id: str) -> bool:
+        """Whether the message is in the shard of the ephemeral ones."""
+        return self.ephemeral is not None and ids.shard_of(message_id) == ids.EPHEMERAL
+
     def fit(self, message_id: str) -> str:
         """The id that a message of another generation takes here: its own, unless there is no such shard."""
         return message_id if ids.shard_of(message_id) in self.shard_numbers else ids.in_shard(message_id, 0)

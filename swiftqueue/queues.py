@@ -375,7 +375,7 @@ class Queue:
         shards = attributes.pop(SHARDS, None) or (1 if attributes.get(FIFO) else shards or options.default_shards)
         record = Record(self._new_generation(), 0, now, attributes, shards, placement=placement)
         headers = record.headers()  # may be too large: then nothing is stored
-        self.begin(record)
+        self._begin(record)
         new = self.swift.put_container(queue_container(self.name), headers, now)
         self._changed()
         return new
@@ -416,11 +416,11 @@ class Queue:
         if bool(attributes.get(FIFO)) != record.fifo:
             raise Invalid('Whether a queue is a FIFO queue cannot be changed.')
         self._check(attributes, self.options(record))
-        changed = replace(record, attributes=attributes, shards=shards, written_at=self.after(record))
+        changed = replace(record, attributes=attributes, shards=shards, written_at=self._after(record))
         headers = changed.attribute_headers()
         if shards > record.shards:
             changed = self.placed(changed)
-            self.begin(changed, record)
+            self._begin(changed, record)
             headers |= changed.shard_headers(record.shards) | changed.placement.headers()
         self.write_headers(headers, changed.written_at)
         return self.shown(changed)
@@ -447,9 +447,9 @@ class Queue:
             raise QueueNotFound(f'There is no queue {self.name}.')
         fresh = self.placed(replace(
             record, generation=self._new_generation(), purged_at=self.engine.clock(),
-            written_at=self.after(record), created_at=record.created_at or record.begun_at,
+            written_at=self._after(record), created_at=record.created_at or record.begun_at,
             ephemeral=ephemeral.policy_of(record)))
-        self.begin(fresh)
+        self._begin(fresh)
         self.write_headers(fresh.generation_headers() | fresh.placement.headers() | fresh.ephemeral_headers(),
                            fresh.written_at)
         self.ring()
@@ -470,7 +470,7 @@ class Queue:
             if record.subscribed_at:
                 containers.add(published_container(self.name, record.born))
             self.swift.at_most(lambda container: self.swift.post_container(container, ended), sorted(containers))
-            if not self.swift.delete_container(queue_container(self.name), self.after(record)):
+            if not self.swift.delete_container(queue_container(self.name), self._after(record)):
                 raise Unavailable('The queue was changed while it was deleted.')
             self._changed()
 
@@ -532,7 +532,7 @@ class Queue:
     def _new_generation(self) -> str:
         return f'{int(self.engine.clock() * 1000):011x}-{self.engine.token_bytes(4).hex()}'
 
-    def begin(self, record: Record, before: Record | None = None) -> None:
+    def _begin(self, record: Record, before: Record | None = None) -> None:
         """The generation's containers but those of the record before, before the record says that they exist."""
         there = self.shards(before).containers() if before else ()
         self._put_containers(record, [each for each in self.shards(record).containers() if each not in there])
@@ -541,7 +541,7 @@ class Queue:
         self.swift.at_most(lambda container: self.swift.put_container(
             container, policy=record.policy(container)), containers)
 
-    def after(self, record: Record) -> float:
+    def _after(self, record: Record) -> float:
         """An instant that Swift takes for later than the record, also if a faster clock wrote it."""
         return max(self.engine.clock(), record.written_at + TICK)
 
@@ -554,8 +554,21 @@ class Queue:
         record = self.read_record()
         if record is None:
             raise QueueNotFound(f'There is no queue {self.name}.')
-        hinted = replace(record, moving=task_id, written_at=self.after(record))
+        hinted = replace(record, moving=task_id, written_at=self._after(record))
         self.write_headers(hinted.moving_headers(), hinted.written_at)
+
+    def make_place(self, policy: int) -> Record | None:
+        """The record with a shard for ephemeral messages, in that storage policy if there was none.
+
+        None if there is no such queue. Raises QueueNotFound, QuotaExceeded, Unavailable.
+        """
+        record = self.read_record()
+        if record is None or record.ephemeral is not None:
+            return record
+        placed = replace(record, ephemeral=policy, written_at=self._after(record))
+        self._begin(placed, record)
+        self.write_headers(placed.ephemeral_headers(), placed.written_at)
+        return placed
 
     def write_headers(self, headers: dict[str, str], timestamp: float) -> None:
         """Change the record. Raises QueueNotFound, Unavailable."""

@@ -9,7 +9,7 @@ from world import ACCOUNT, World
 
 from swiftqueue.errors import Invalid, Unavailable
 from swiftqueue.flavors import Flavors, Pools
-from swiftqueue.ids import EPHEMERAL, is_ephemeral, shard_of
+from swiftqueue.ids import EPHEMERAL, shard_of
 from swiftqueue.model import NewMessage
 from swiftqueue.names import Flavor, Pool, claims_container, messages_container, parse_container, queue_container
 
@@ -38,6 +38,10 @@ def post(world, *texts, ephemeral=True, proxy=0, **fields):
     posted = world.queue(proxy=proxy).messages.post([NewMessage(each, ephemeral=ephemeral, **fields) for each in texts])
     assert [one.error for one in posted] == [None] * len(texts)
     return [one.id for one in posted]
+
+
+def is_ephemeral(message_id):
+    return shard_of(message_id) == EPHEMERAL
 
 
 def spent(world, act):
@@ -171,7 +175,8 @@ def test_in_a_fifo_queue_they_are_ordinary_messages(make_world):
 def test_in_a_queue_of_all_the_shards_that_there_once_could_be_they_are_ordinary_messages(world):
     queue = world.queue()
     old = replace(queue.record(), shards=64, written_at=world.clock())
-    queue.begin(old, queue.record())
+    for container in queue.shards(old).containers():
+        queue.swift.put_container(container)
     queue.write_headers(old.shard_headers(), old.written_at)
     world.tick()
     assert world.queue().record().shards == 64
@@ -179,6 +184,9 @@ def test_in_a_queue_of_all_the_shards_that_there_once_could_be_they_are_ordinary
     assert {shard_of(each) for each in posted} == set(range(64))
     assert {policy for _, _, policy in places(world)} == {'Policy-0'}
     world.queue().configure(lambda attributes: attributes | {'colour': 'red'})
+    lose_server(world)  # no place of theirs
+    done = world.queue().messages.post([NewMessage(number, ephemeral=True) for number in range(64)])
+    assert {shard_of(one.id) for one in done if one.error} == {EPHEMERAL}
 
 
 def test_where_the_place_cannot_be_made_they_are_ordinary_messages(world):
