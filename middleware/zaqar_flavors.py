@@ -17,7 +17,7 @@ from .zaqar_call import Call
 
 _SCHEME = 'swift://'  # of a pool's uri; behind it is the name of a storage policy
 _MAX_BODY = 65536
-_CAPABILITIES = ['CLAIMS', 'DURABILITY', 'AOD']  # of every queue, in Zaqar's words
+_CAPABILITIES = ['CLAIMS', 'DURABILITY', 'AOD']  # of queues, in Zaqar's words
 
 Fields = dict[str, Any]
 
@@ -108,8 +108,10 @@ def _show_pool(pool: Pool, detailed: bool) -> Fields:
 
 
 def _show_flavor(flavor: Flavor, detailed: bool) -> Fields:
-    shown = {'pool_list': flavor.pools, 'capabilities': _CAPABILITIES}
-    optional = {'claims_pool': flavor.claims_pool, 'shards': flavor.shards, 'limits': flavor.limits}
+    able = [each for each in _CAPABILITIES if each != 'DURABILITY' or not flavor.ephemeral]
+    shown = {'pool_list': flavor.pools, 'capabilities': able}
+    optional = {'claims_pool': flavor.claims_pool, 'shards': flavor.shards, 'limits': flavor.limits,
+                'ephemeral': flavor.ephemeral}
     return shown | {key: value for key, value in optional.items() if value}
 
 
@@ -125,6 +127,7 @@ _RESOURCES = (
         'claims_pool': _as('claims_pool'),
         'shards': _as('shards'),
         'limits': _object('limits'),
+        'ephemeral': lambda value: {'ephemeral': False if value is None else value},
         'capabilities': lambda value: {},  # they are what they are
     }, ('pool_list',), _show_flavor),
 )

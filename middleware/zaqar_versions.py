@@ -210,15 +210,15 @@ def _set_metadata(attributes: Attributes, options: Options) -> Attributes:
 VERSIONS = {version.id: version for version in (
     Version('2', 'CURRENT', '2014-9-24T04:06:47Z', _ROUTES_2,
             _home('/v2', _RELATIONS_2 | _SUBSCRIBING | _TOPICS | _DEFINING),
-            needed=frozenset({'body'}), taken=frozenset({'body', 'ttl', 'delay'}),
+            needed=frozenset({'body'}), taken=frozenset({'body', 'ttl', 'delay', 'ephemeral'}),
             shown=frozenset({'id', 'href', 'ttl', 'age', 'body', 'checksum', 'claim_count', 'claim_id'}),
             metadata=_all_metadata),
     Version('1.1', 'DEPRECATED', '2014-9-24T04:06:47Z', _ROUTES_1_1, _home('/v1.1', _RELATIONS_1_1),
-            needed=frozenset({'body'}), taken=frozenset({'body', 'ttl'}),
+            needed=frozenset({'body'}), taken=frozenset({'body', 'ttl', 'ephemeral'}),
             shown=frozenset({'id', 'href', 'ttl', 'age', 'body', 'claim_id'}),
             metadata=_set_metadata),
     Version('1', 'DEPRECATED', '2014-9-11T17:47:05Z', _ROUTES_1, _home('/v1', _RELATIONS_1),
-            needed=frozenset({'body', 'ttl'}), taken=frozenset({'body', 'ttl'}),
+            needed=frozenset({'body', 'ttl'}), taken=frozenset({'body', 'ttl', 'ephemeral'}),
             shown=frozenset({'href', 'ttl', 'age', 'body'}),
             metadata=v1.own_metadata, enveloped=False, lazy_queues=False, always_client_id=False),
 )}

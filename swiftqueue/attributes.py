@@ -11,6 +11,7 @@ from swiftqueue.limits import Options, check_definition_name, check_integer, che
 FLAVOR = '_flavor'  # settled when the queue is created
 SHARDS = '_shards'  # kept in the record by itself, since it only ever grows
 FIFO = '_fifo'  # for good: a queue is made with it or without
+EPHEMERAL = '_ephemeral'  # whether messages are that do not say it themselves
 
 _BACKOFFS = ('linear', 'arithmetic', 'geometric', 'exponential')
 _RETRY_INTEGERS = ('retries_with_no_delay', 'minimum_delay_retries', 'minimum_delay', 'maximum_delay',
@@ -113,6 +114,7 @@ _CHECKS: dict[str, Callable[[str, Any, Options], None]] = {
     '_tags': _tags,
     '_policy': _policy,
     FIFO: _boolean,
+    EPHEMERAL: _boolean,
     '_content_deduplication': _boolean,
     '_deduplication_scope': _one_of('queue', 'group'),
     '_throughput_limit': _one_of('queue', 'group'),

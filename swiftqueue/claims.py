@@ -67,6 +67,7 @@ if TYPE_CHECKING:
 
 POP_TTL = 60  # seconds after which a message comes back whose pop, or whose move to the dead letters, died half-way
 _PASS_OVER = 1  # seconds for which a worker leaves a message alone that it did not get
+_PUT_OFF = 5  # and all ephemeral ones, if Swift did not give it one
 _MOST_BURIED = 100  # dead messages that one claimer moves before it makes do with what it has
 NEWS = 10  # seconds after which every proxy has heard of a new generation
 ROUNDS = 10  # tries with other messages before a claimer is told that nothing could be claimed
@@ -259,6 +260,15 @@ class Claims:
             self.queue.head(record).note(entry, self.engine.clock())
         else:
             self._pass_over(entry)
+            if attempt.error and record.may_lose(entry.id):
+                self._put_off(record, attempt)
+
+    def _put_off(self, record: Record, attempt: Attempt) -> None:
+        """Leave all ephemeral messages alone for a while; others are had in their stead, and that is no error."""
+        self.swift.logger.warning('swiftqueue: the ephemeral messages of %s are put off: %s',
+                                  self.queue.name, attempt.error)
+        self.queue.head(record).put_off(self.engine.clock() + _PUT_OFF)
+        attempt.error = None
 
     def _let_go(self, record: Record, attempt: Attempt, state: ClaimState) -> None:
         """Give up what is ours and cannot be handed out; if even that fails, the claim runs out."""

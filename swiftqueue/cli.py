@@ -27,7 +27,7 @@ examples:
   swiftqueue serve --nodes 3 --proxies 2
       three replicas in three zones, each server a process of its own
   swiftqueue serve --policies
-      with the storage policies "replicated" and "coded" besides the default
+      with the storage policies "replicated", "coded" and "single" besides the default
       one, for flavors of queues
   swiftqueue serve --set max_message_ttl=86400 --set default_message_ttl=600
       with other limits
@@ -116,7 +116,8 @@ def _describe_serve(commands: argparse._SubParsersAction) -> None:
     parser.add_argument('--proxies', type=int, default=1, metavar='P',
                         help='proxy servers (default: %(default)s)')
     parser.add_argument('--policies', action='store_true',
-                        help='with two more storage policies, a replicated and an erasure-coded one; DIR keeps them')
+                        help='with three more storage policies: a replicated one, an erasure-coded one, and one of a '
+                             'single replica; DIR keeps them')
     parser.add_argument('--no-auth', action='store_false', dest='auth',
                         help='for development: trust whoever connects, on loopback only')
     parser.add_argument('--set', action='append', default=[], dest='options', metavar='NAME=VALUE',

@@ -153,6 +153,8 @@ class Flavors(Definitions):
             least = FLAVOR_LIMITS[limit]
             check_integer(limit, value, getattr(options, least) if isinstance(least, str) else least,
                           getattr(options, limit))
+        if not isinstance(flavor.ephemeral, bool):
+            raise Invalid('ephemeral must be true or false.')
         if flavor.shards is not None:
             check_integer('shards', flavor.shards, 1, options.within(flavor.limits).max_shards)
 

@@ -7,7 +7,7 @@ worker itself did since (took, claimed, acked) stands over it, and the claim pro
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice, takewhile
 from typing import Any
@@ -118,6 +118,7 @@ class Head:
     most: int = LISTING_LIMIT  # rows in one listing, going by what those of the last one carry
     due: dict[str, float] = field(default_factory=dict)  # by id: until when nearer ones may be preferred to it
     policies: dict[str, int] = field(default_factory=dict)  # of the containers in which messages are
+    ephemeral_at: float = 0  # when ephemeral messages may be tried for, which Swift did not give
 
     def ring(self) -> None:
         """This worker has put something into the queue that the page does not show."""
@@ -149,6 +150,17 @@ class Head:
     def following(self, entry: Entry, now: float, most: int) -> list[Entry]:
         """Up to so many that may be had along with the entry, of its group in a FIFO queue."""
         return list(islice(next_of(entry, self.entries.values(), now, self.delay), most))
+
+    def put_off(self, until: float) -> None:
+        """Offer no ephemeral message before that instant."""
+        self.ephemeral_at = until
+        self.hold_back(chain(self.entries.values(), self.held.values()))
+
+    def hold_back(self, entries: Iterable[Entry]) -> None:
+        """Those of them that are put off."""
+        for entry in entries:
+            if ids.shard_of(entry.id) == ids.EPHEMERAL:
+                entry.busy_until = max(entry.busy_until, self.ephemeral_at)
 
     def forget(self, message_id: str, now: float) -> None:
         """The message is gone: offer it no more, whatever a late listing says."""
@@ -337,7 +349,7 @@ def look_back(head: Head, source: Source) -> None:
         with head.lock:
             now = source.clock()
             head.held = {entry.id: entry for entry in head.held.values() if entry.of_use(now)}
-            page = [_known(head, entry) for entry in page]
+            page = _all_known(head, page)
             _hold(head, page, now)
             head.looked_to = '' if complete else page[-1].id
             free = [entry.id for entry in page if entry.free(now)]
@@ -359,7 +371,7 @@ def _extend(head: Head, source: Source, limit: int) -> None:
 
 def _list(head: Head, source: Source, after: str, end_marker: str, limit: int) -> tuple[list[Entry], bool]:
     page, complete = _read(head, source, after, end_marker, limit)
-    return [_known(head, entry) for entry in page], complete
+    return _all_known(head, page), complete
 
 
 def _read(head: Head, source: Source, after: str, end_marker: str, limit: int) -> tuple[list[Entry], bool]:
@@ -372,6 +384,12 @@ def _read(head: Head, source: Source, after: str, end_marker: str, limit: int) -
     if rows:
         head.most = min(LISTING_LIMIT, _MOST_CARRIED * len(rows) // sum(len(row['hash']) for row in rows))
     return page, complete
+
+
+def _all_known(head: Head, page: list[Entry]) -> list[Entry]:
+    page = [_known(head, entry) for entry in page]
+    head.hold_back(page)
+    return page
 
 
 def _known(head: Head, entry: Entry) -> Entry:

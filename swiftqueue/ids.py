@@ -25,6 +25,7 @@ from collections.abc import Callable
 
 TICKS = 4096 * 1000  # per second
 SHARDS = 64  # that an id can tell apart
+EPHEMERAL = SHARDS - 1  # the shard of ephemeral messages; the others are numbered from 0
 LEAD = 2  # seconds; a clock set back further starts anew, or messages would wait until it is here again
 _ID = re.compile(r'[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}')
 

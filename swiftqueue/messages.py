@@ -13,10 +13,10 @@ from dataclasses import replace
 from hashlib import md5
 from typing import TYPE_CHECKING
 
-from swiftqueue import ids
+from swiftqueue import ephemeral, ids
 from swiftqueue.attributes import max_message_size
 from swiftqueue.claim_objects import ClaimObjects
-from swiftqueue.errors import Invalid, MessageClaimed, QueueError
+from swiftqueue.errors import Invalid, MessageClaimed, QueueError, Unavailable
 from swiftqueue.fifo import Fifo
 from swiftqueue.head import CLOCK_SKEW, Entry, available, claims_between, note_claims, read_row
 from swiftqueue.limits import check_integer, check_size
@@ -74,19 +74,25 @@ class Messages:
             raise Invalid(f'A client id has at most {MAX_CLIENT_ID} characters.')
         check_size('The messages', size,
                    attributes.get('_max_messages_post_size') or options.max_messages_post_size)
+        loose = [ephemeral.is_wanted(message, record) for message in messages]
         if record.fifo:
             posted = Fifo(self.queue).post(messages, client_id)
         else:
-            posted = self._post_all(record, messages, client_id)
+            posted = self._post_all(record, messages, client_id, loose)
         if any(one.error is None for one in posted):
             self.queue.ring()
         return posted
 
-    def _post_all(self, record: Record, messages: list[NewMessage], client_id: str) -> list[Posted]:
+    def _post_all(self, record: Record, messages: list[NewMessage], client_id: str, loose: list[bool]) -> list[Posted]:
+        """``loose`` says which of them are ephemeral, if the queue has a place for those."""
+        place = ephemeral.place(self.queue, record) if any(loose) else None
+        record = place or record
         # In turn from a shard by chance, so that no rhythm of two queues or posters fills some shards more than others.
         first = self.engine.random_bits(32) if record.shards > 1 else 0
-        batch = [(*self._new(message, record, client_id, (first + number) % record.shards), message.size)
-                 for number, message in enumerate(messages)]
+        shards = [ids.EPHEMERAL if place and each else (first + number) % record.shards
+                  for number, each in enumerate(loose)]
+        batch = [(*self._new(message, record, client_id, shard), message.size)
+                 for message, shard in zip(messages, shards, strict=True)]
         posted = self.swift.at_most(lambda new: self._post(record, *new), batch)
         if record.subscribed_at:
             posted = self._publish(record, posted, [envelope for _, envelope, _ in batch])
@@ -128,7 +134,13 @@ class Messages:
             self.store(record, message_id, envelope, envelope.created_at)
         try:
             check_size('The message', size, max_message_size(record.attributes, self.queue.options(record)))
-            self.queue.with_generation(store, record=record)
+            try:
+                self.queue.with_generation(store, record=record)
+            except Unavailable:
+                if not record.may_lose(message_id):
+                    raise
+                message_id = ids.in_shard(message_id, self.engine.random_bits(32) % record.shards)
+                self.queue.with_generation(store, record=record)  # an ordinary one, then
         except QueueError as error:
             return Posted(message_id, error)
         return Posted(message_id)
@@ -239,7 +251,7 @@ class Messages:
                 note_claims(entries, self.queue.shards(record))  # a claim may keep a message beyond its ttl
             return Listed(entries, complete, now)
 
-        key = (*self.queue.key, record.generation, record.shards, after, limit, include_delayed, without_claims)
+        key = (*self.queue.key, record.generation, *record.shard_numbers, after, limit, include_delayed, without_claims)
         return self.engine.pages.get(key, lambda: (self.swift.cache.bell(self.queue.name), head.rings), listing)
 
     def _since(self, record: Record, listed: Listed) -> Iterator[Entry]:
@@ -273,7 +285,7 @@ class Messages:
         if with_claims:
             note_claims(entries, shards)
         plain = [entry for entry in entries if entry.envelope is None]
-        for entry, envelope in zip(plain, self.swift.at_most(lambda entry: self.read(record, entry.id), plain),
+        for entry, envelope in zip(plain, self.swift.at_most(lambda entry: self._look_at(record, entry.id), plain),
                                    strict=True):
             entry.envelope = envelope
         return entries, complete
@@ -282,8 +294,17 @@ class Messages:
         """The message of a row, from its object where the row did not hold it whole."""
         envelope = entry.envelope
         if envelope is not None and not envelope.complete:
-            envelope = self.read(record, entry.id)
+            envelope = self._look_at(record, entry.id)
         return envelope and self.message(entry.id, envelope, entry.claim, entry.delivery)
+
+    def _look_at(self, record: Record, message_id: str) -> Envelope | None:
+        """:meth:`read` of one among many, for which an ephemeral message that cannot be read is not there."""
+        try:
+            return self.read(record, message_id)
+        except Unavailable:
+            if not record.may_lose(message_id):
+                raise
+            return None
 
     def read(self, record: Record, message_id: str, *, newest: bool = False) -> Envelope | None:
         """The stored message, None if it was acked or has expired; unless it is the ``newest``, that may be old news.

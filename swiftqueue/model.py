@@ -24,7 +24,8 @@ class NewMessage:
     """A message to post. ``ttl`` and ``delay`` of None take the queue's defaults.
 
     ``size`` is what its door counts, in bytes, to be held against the queue's limit for one message. ``group`` is the
-    message group; ``deduplication`` is an id that a FIFO queue takes once in five minutes.
+    message group; ``deduplication`` is an id that a FIFO queue takes once in five minutes. ``ephemeral`` is
+    whether it may be kept where it can be lost, None what its queue says.
     """
 
     body: Any
@@ -34,6 +35,7 @@ class NewMessage:
     size: int = 0
     group: str = ''
     deduplication: str = ''
+    ephemeral: bool | None = None
 
 
 @dataclass(frozen=True)

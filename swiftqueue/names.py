@@ -72,6 +72,7 @@ GENERATION = 'X-Container-Sysmeta-Swiftqueue-Generation'
 WRITTEN = 'X-Container-Sysmeta-Swiftqueue-Written'
 ATTRIBUTES = 'X-Container-Sysmeta-Swiftqueue-Attributes-'
 SHARDS = 'X-Container-Sysmeta-Swiftqueue-Shards-'
+EPHEMERAL = 'X-Container-Sysmeta-Swiftqueue-Ephemeral'
 PLACEMENT = 'X-Container-Sysmeta-Swiftqueue-Placement'
 ENDED = 'X-Container-Sysmeta-Swiftqueue-Ended'
 MOVING = 'X-Container-Sysmeta-Swiftqueue-Moving'
@@ -431,13 +432,14 @@ class Flavor:
     """What a queue of this flavor is made like: in one of these pools, with these limits.
 
     ``claims_pool`` is for the claims if they are to be elsewhere. ``limits`` are options, by name, that are narrower
-    for these queues.
+    for these queues. ``ephemeral`` is what their messages are that do not say it themselves.
     """
 
     pools: list[str]
     claims_pool: str | None = None
     shards: int | None = None
     limits: dict[str, int] = field(default_factory=dict)
+    ephemeral: bool = False
 
     def content(self) -> bytes:
         return to_json(vars(self))
@@ -485,6 +487,7 @@ class Record:
 
     ``moving`` is the id of a move task that may have to be done: a hint, which can be wrong in both ways.
     ``subscribed_at`` is when somebody last subscribed to the queue, 0 if there can be no subscription.
+    ``ephemeral`` is the index of the storage policy of the shard of ephemeral messages, None if there is no such shard.
     """
 
     generation: str
@@ -496,6 +499,7 @@ class Record:
     moving: str = ''
     subscribed_at: float = 0
     placement: Placement = Placement()
+    ephemeral: int | None = None
 
     @property
     def born(self) -> str:
@@ -512,9 +516,23 @@ class Record:
         """Whether messages of one group are delivered in order, and each only once."""
         return bool(self.attributes.get('_fifo'))
 
+    @property
+    def shard_numbers(self) -> list[int]:
+        """Those of all shards; that of the ephemeral messages comes last."""
+        return [*range(self.shards), *([] if self.ephemeral is None else [ids.EPHEMERAL])]
+
+    def policy(self, container: str) -> int | None:
+        """The index of the storage policy for a new container of the queue; None is the cluster's default."""
+        _, _, _, shard = parse_container(container)
+        return self.placement.policy(container) if shard < self.shards else self.ephemeral
+
+    def may_lose(self, message_id: str) -> bool:
+        """Whether the message is in the shard of the ephemeral ones."""
+        return self.ephemeral is not None and ids.shard_of(message_id) == ids.EPHEMERAL
+
     def fit(self, message_id: str) -> str:
         """The id that a message of another generation takes here: its own, unless there is no such shard."""
-        return message_id if ids.shard_of(message_id) < self.shards else ids.in_shard(message_id, 0)
+        return message_id if ids.shard_of(message_id) in self.shard_numbers else ids.in_shard(message_id, 0)
 
     def called(self, message_id: str) -> list[str]:
         """The ids under which the message may be here, now or when the janitor has moved it here."""
@@ -528,6 +546,10 @@ class Record:
     def shard_headers(self, before: int = 1) -> dict[str, str]:
         """Those for more shards than ``before``. The number before may go, since a larger one comes with that."""
         return {f'{SHARDS}{number}': value for number, value in ((before, ''), (self.shards, 'y')) if number > 1}
+
+    def ephemeral_headers(self) -> dict[str, str]:
+        """Those that say in which policy the ephemeral messages are, if there is a shard for them."""
+        return {EPHEMERAL: '' if self.ephemeral is None else str(self.ephemeral), WRITTEN: f'{self.written_at:.5f}'}
 
     def generation_headers(self) -> dict[str, str]:
         """Those for a purge. Swift keeps the later of each header, so a purge and a change of attributes can meet."""
@@ -565,7 +587,8 @@ def parse_record(headers: dict[str, str]) -> Record | None:
                               if headers.get(f'{SHARDS}{number}'.lower())), default=1),
                   created_at=value.get('created_at', 0), moving=headers.get(MOVING.lower(), ''),
                   subscribed_at=float(headers.get(SUBSCRIBED.lower()) or 0),
-                  placement=Placement(**json.loads(headers.get(PLACEMENT.lower()) or '{}')))
+                  placement=Placement(**json.loads(headers.get(PLACEMENT.lower()) or '{}')),
+                  ephemeral=int(headers[EPHEMERAL.lower()]) if headers.get(EPHEMERAL.lower()) else None)
 
 
 # -- subscriptions and what is posted for them -----------------------------------------------------

@@ -21,8 +21,8 @@ import eventlet
 from eventlet.semaphore import Semaphore
 
 from swiftqueue import attributes as queue_attributes
-from swiftqueue import policies
-from swiftqueue.attributes import FIFO, FLAVOR, SHARDS
+from swiftqueue import ephemeral, policies
+from swiftqueue.attributes import EPHEMERAL, FIFO, FLAVOR, SHARDS
 from swiftqueue.claims import Claims
 from swiftqueue.errors import Forbidden, Invalid, QueueError, QueueNotFound, Unavailable
 from swiftqueue.flavors import Definition, Flavors
@@ -357,6 +357,7 @@ class Queue:
         if name := attributes.get(FLAVOR):
             flavor, placement = Flavors(self.engine, self.swift).place(name)
             options, shards = options.within(flavor.limits), flavor.shards
+            attributes = {EPHEMERAL: True, **attributes} if flavor.ephemeral else attributes
             self._check(attributes, options)
         if self.read_record():
             return False
@@ -428,7 +429,7 @@ class Queue:
         headers = changed.attribute_headers()
         if shards > record.shards:
             changed = self.placed(changed)
-            self._begin(changed, record.shards)
+            self._begin(changed, record)
             headers |= changed.shard_headers(record.shards) | changed.placement.headers()
         self.write_headers(headers, changed.written_at)
         return self.shown(changed)
@@ -455,9 +456,11 @@ class Queue:
             raise QueueNotFound(f'There is no queue {self.name}.')
         fresh = self.placed(replace(
             record, generation=self._new_generation(), purged_at=self.engine.clock(),
-            written_at=self._after(record), created_at=record.created_at or record.begun_at))
+            written_at=self._after(record), created_at=record.created_at or record.begun_at,
+            ephemeral=ephemeral.policy_of(record)))
         self._begin(fresh)
-        self.write_headers(fresh.generation_headers() | fresh.placement.headers(), fresh.written_at)
+        self.write_headers(fresh.generation_headers() | fresh.placement.headers() | fresh.ephemeral_headers(),
+                           fresh.written_at)
         self.ring()
 
     def delete(self) -> None:
@@ -471,7 +474,7 @@ class Queue:
         if record is not None:
             ended = {ENDED: f'{self.engine.clock():.5f}'}
             # The account's listing may be late, so the record's own generation does not depend on it.
-            containers = {messages_container(self.name, record.generation, shard) for shard in range(record.shards)}
+            containers = {messages_container(self.name, record.generation, shard) for shard in record.shard_numbers}
             containers |= set(self._containers(messages_container(self.name)))
             if record.subscribed_at:
                 containers.add(published_container(self.name, record.born))
@@ -514,7 +517,7 @@ class Queue:
 
     def shards(self, record: Record) -> Shards:
         """The containers of the record's generation."""
-        return Shards(self.swift, self.name, record.generation, record.shards, record.fifo)
+        return Shards(self.swift, self.name, record.generation, record.shard_numbers, record.fifo)
 
     def placed(self, record: Record) -> Record:
         """The record with a placement for new containers: its own, while the policies in it take any.
@@ -551,13 +554,14 @@ class Queue:
     def _new_generation(self) -> str:
         return f'{int(self.engine.clock() * 1000):011x}-{self.engine.token_bytes(4).hex()}'
 
-    def _begin(self, record: Record, first: int = 0) -> None:
-        """The generation's containers, from that shard on, before the record says that they exist."""
-        self._put_containers(record, self.shards(record).containers(first))
+    def _begin(self, record: Record, before: Record | None = None) -> None:
+        """The generation's containers but those of the record before, before the record says that they exist."""
+        there = self.shards(before).containers() if before else ()
+        self._put_containers(record, [each for each in self.shards(record).containers() if each not in there])
 
     def _put_containers(self, record: Record, containers: list[str]) -> None:
         self.swift.at_most(lambda container: self.swift.put_container(
-            container, policy=record.placement.policy(container)), containers)
+            container, policy=record.policy(container)), containers)
 
     def _after(self, record: Record) -> float:
         """An instant that Swift takes for later than the record, also if a faster clock wrote it."""
@@ -574,6 +578,19 @@ class Queue:
             raise QueueNotFound(f'There is no queue {self.name}.')
         hinted = replace(record, moving=task_id, written_at=self._after(record))
         self.write_headers(hinted.moving_headers(), hinted.written_at)
+
+    def make_place(self, policy: int) -> Record | None:
+        """The record with a shard for ephemeral messages, in that storage policy if there was none.
+
+        None if there is no such queue. Raises QueueNotFound, QuotaExceeded, Unavailable.
+        """
+        record = self.read_record()
+        if record is None or record.ephemeral is not None:
+            return record
+        placed = replace(record, ephemeral=policy, written_at=self._after(record))
+        self._begin(placed, record)
+        self.write_headers(placed.ephemeral_headers(), placed.written_at)
+        return placed
 
     def write_headers(self, headers: dict[str, str], timestamp: float) -> None:
         """Change the record. Raises QueueNotFound, Unavailable."""

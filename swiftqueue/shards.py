@@ -1,12 +1,13 @@
 """The shards of a queue: in which container a message is, and how a page comes out of all of them.
 
 A container is one database with one writer per replica, so a busy queue spreads over several. A message's id says in
-which it is, and its claims are in the claims container of the same number.
+which it is, and its claims are in the claims container of the same number. Ephemeral ones have a shard of their own.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from operator import itemgetter
@@ -40,7 +41,7 @@ class Shards:
     swift: Swift
     queue: str
     generation: str
-    count: int
+    numbers: Sequence[int]
     fifo: bool = False  # a page must show all that was acknowledged
 
     def messages(self, message_id: str) -> str:
@@ -51,9 +52,8 @@ class Shards:
         """The container of the message's claims."""
         return claims_container(self.queue, self.generation, shard_of(message_id))
 
-    def containers(self, first: int = 0) -> list[str]:
-        """All containers, from that shard on."""
-        found = [container(self.queue, self.generation, shard) for shard in range(first, self.count)
+    def containers(self) -> list[str]:
+        found = [container(self.queue, self.generation, shard) for shard in self.numbers
                  for container in (messages_container, claims_container)]
         return [*found, sent_container(self.queue, self.generation)] if self.fifo else found
 
@@ -64,10 +64,10 @@ class Shards:
         are left out if a shard may have some before them. If one shard cannot be listed, nothing is: a part would
         pass for the whole. Raises GenerationGone, Unavailable.
         """
-        parts = [_Part(messages_container(self.queue, self.generation, shard), marker) for shard in range(self.count)]
+        parts = [_Part(messages_container(self.queue, self.generation, shard), marker) for shard in self.numbers]
         short, missing = parts, limit
         for _ in range(_ROUNDS):
-            share = limit if self.count == 1 else min(limit, 3 * missing // (2 * len(short)) + _SPARE)
+            share = limit if len(parts) == 1 else min(limit, 3 * missing // (2 * len(short)) + _SPARE)
             self.swift.at_most(lambda part: self._read_on(part, share, end_marker), short)  # noqa: B023
             rows = sorted(chain.from_iterable(part.rows for part in parts), key=_name)
             unread = [part for part in parts if not part.whole]

@@ -33,7 +33,7 @@ from swiftqueue.cluster.xattrs import Sidecars
 LOOPBACK = '127.0.0.1'
 FRAGMENTS = 4  # of an object in the policy "coded": any two of them are enough to read it, and three to write it
 
-# What ``policies`` adds to swift.conf: one of each kind, beside the default that all else is in.
+# What ``policies`` adds to swift.conf: one of each kind, beside the default that all else is in, and a cheap one.
 _POLICIES = '''
 [storage-policy:1]
 name = replicated
@@ -44,6 +44,9 @@ policy_type = erasure_coding
 ec_type = liberasurecode_rs_vand
 ec_num_data_fragments = 2
 ec_num_parity_fragments = 2
+
+[storage-policy:3]
+name = single
 '''
 _OPTION = re.compile(r'[a-z][a-z0-9_]*')
 
@@ -61,7 +64,7 @@ class Spec:
     files, by kind of server: ``{'object': {'app:object-server': {'slow': '2'}}}``. Without
     ``xattrs``, object metadata is kept in files of its own even where there are extended
     attributes. ``part_power``, of the rings, counts for a new data directory only. ``policies``:
-    two storage policies besides the default one, which a data directory then keeps for ever.
+    three storage policies besides the default one, which a data directory then keeps for ever.
     """
 
     data: Path
@@ -264,6 +267,7 @@ class Site:
         if self.has_policies:
             self._write_ring('object-1', self.spec.replicas)
             self._write_ring('object-2', FRAGMENTS, self.disks_for_fragments)
+            self._write_ring('object-3', 1)
 
     def _write_ring(self, name: str, replicas: int, disks: int = 1) -> None:
         from swift.common.ring import RingBuilder

@@ -101,7 +101,7 @@ def test_the_data_is_there_again_in_the_next_run_which_may_have_more_storage_pol
     with serving(data, '--policies') as (_process, printed):
         connection = swift(*urls(printed))
         assert [each['name'] for each in connection.get_capabilities()['swift']['policies']] == [
-            'Policy-0', 'replicated', 'coded']
+            'Policy-0', 'replicated', 'coded', 'single']
         headers, rows = connection.get_container('c')
         assert headers['x-container-meta-colour'] == 'blue'
         assert [row['name'] for row in rows] == ['o']

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -15,19 +16,20 @@ from lost_rows import databases, lose, rows
 from user import User
 
 from swiftqueue.cluster import Cluster
+from swiftqueue.ids import EPHEMERAL
 from swiftqueue.names import decode_row
 
 PATCH = {'Content-Type': 'application/openstack-messaging-v2.0-json-patch'}
 PROGRAM = str(Path(sys.executable).with_name('swiftqueue'))
 HASTY_JANITOR = Path(__file__).parents[1] / 'cluster' / 'hasty_janitor.py'
 LIMIT = 60  # seconds, for what takes a few
-DEFAULT, REPLICATED, CODED = range(3)
+DEFAULT, REPLICATED, CODED, SINGLE = range(4)
 LARGE = 'x' * 9000  # too large for a row
 
 
 @pytest.fixture(scope='module')
 def cluster(tmp_path_factory):
-    options = {'min_claim_ttl': '1', 'min_message_ttl': '1', 'min_claim_grace': '0'}
+    options = {'min_claim_ttl': '1', 'min_message_ttl': '1', 'min_claim_grace': '0', 'ephemeral_policy': 'single'}
     with Cluster(tmp_path_factory.mktemp('policies'), options=options, policies=True, daemons=False) as running:
         yield running
 
@@ -58,8 +60,8 @@ def create(user, name, **metadata):
     assert answer.status_code == 201, answer.text
 
 
-def post(user, name, *bodies, ttl=300):
-    messages = [{'body': body, 'ttl': ttl} for body in bodies]
+def post(user, name, *bodies, ttl=300, **fields):
+    messages = [{'body': body, 'ttl': ttl, **fields} for body in bodies]
     answer = user.request('POST', f'/v2/queues/{name}/messages', json={'messages': messages})
     assert answer.status_code == 201, answer.text
     return answer.json()['resources']
@@ -213,6 +215,39 @@ def test_only_operators_define_flavors_and_no_client_can_reach_where_they_are(cl
     for user in (tester, operator):
         for path in ('', '/pools', '/pools/coded'):
             assert user.request('GET', f'/v1/.swiftqueue{path}').status_code == 403
+
+
+def files(cluster, policy):
+    """How many objects the disks have in the policy, each replica counted."""
+    return len(list(cluster.data.glob(f'node*/*/objects{f"-{policy}" if policy else ""}/**/*.data')))
+
+
+def test_ephemeral_messages_are_in_the_policy_that_the_operator_names_for_them(cluster, operator, tester, name):
+    ordinary = {('messages', 0, DEFAULT), ('claims', 0, DEFAULT)}
+    both = ordinary | {('messages', EPHEMERAL, SINGLE), ('claims', EPHEMERAL, SINGLE)}
+    create(tester, name)
+    post(tester, name, 1)
+    assert places(cluster, name) == ordinary
+    before = files(cluster, DEFAULT)
+    post(tester, name, 2, LARGE, ephemeral=True)
+    assert (places(cluster, name), files(cluster, SINGLE), files(cluster, DEFAULT)) == (both, 2, before)
+    post(tester, name, 4)
+    assert listed(tester, name) == [1, 2, LARGE, 4]
+    held, where = claim(tester, name, 3)
+    assert [message['body'] for message in held] == [1, 2, LARGE]
+    assert (files(cluster, SINGLE), files(cluster, DEFAULT)) == (4, before + 2)
+    assert tester.request('DELETE', held[0]['href']).status_code == 204
+    assert tester.request('DELETE', held[1]['href']).status_code == 204
+    assert tester.request('DELETE', where).status_code == 204
+
+    for disk in cluster.data.glob(f'node*/*/objects-{SINGLE}'):  # it is lost, and an empty one takes its place
+        shutil.rmtree(disk)
+    post(tester, name, 5, ephemeral=True)
+    assert [message['body'] for message in claim(tester, name)[0]] == [4, 5]
+    assert tester.request('POST', f'/v2/queues/{name}/purge').status_code == 204
+    assert listed(tester, name) == []
+    assert tester.request('DELETE', f'/v2/queues/{name}').status_code == 204
+    wait_until(lambda: janitor(cluster)['errors'] == 0 and not places(cluster, name))
 
 
 def test_the_clients_of_zaqar_define_flavors(operator, tester, name):

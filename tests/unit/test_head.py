@@ -46,7 +46,7 @@ def head():
 def source(world, seconds=1, proxy=0, app=None):
     swift = world.queue(proxy=proxy).swift
     swift.app = app or world.swift
-    return Source(Shards(swift, 'jobs', world.generation, 1), seconds, BUSY,
+    return Source(Shards(swift, 'jobs', world.generation, [0]), seconds, BUSY,
                   lambda: swift.cache.bell('jobs'), world.clock, world.clock, look_back=world.looks.append)
 
 

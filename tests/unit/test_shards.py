@@ -43,7 +43,7 @@ class Listings:
 
 
 def shards_of(lists):
-    return Shards(Listings(lists), 'jobs', 'g', len(lists))
+    return Shards(Listings(lists), 'jobs', 'g', range(len(lists)))
 
 
 def names_of(rows):

@@ -61,6 +61,15 @@ TRANSCRIPTS = {
         ('DELETE /v2/flavors/f', None, 204, None),
         ('DELETE /v2/pools/s', None, 204, None),
     ],
+    'a flavor of ephemeral messages does not call them durable': [
+        ('PUT /v2/pools/s', SILVER, 201, None),
+        ('PUT /v2/flavors/f', {'pool_list': ['s'], 'ephemeral': True}, 201, None),
+        ('GET /v2/flavors/f', None, 200, flavor('f', pool_list=['s'], ephemeral=True) | {
+            'capabilities': ['CLAIMS', 'AOD']}),
+        ('PUT /v2/queues/q', {'_flavor': 'f'}, 201, None),
+        ('PATCH /v2/flavors/f', {'ephemeral': None}, 200, flavor('f', pool_list=['s'])),
+        ('POST /v2/queues/q/messages', {'messages': [{'body': 1}, {'body': 2, 'ephemeral': False}]}, 201, ANY),
+    ],
     'definitions are listed by name, page by page': [
         ('PUT /v2/pools/s', SILVER, 201, None),
         *[(f'PUT /v2/flavors/{name}', {'pool_list': ['s']}, 201, None) for name in 'cab'],
@@ -94,8 +103,8 @@ TRANSCRIPTS = {
         *[('PUT /v2/flavors/f', sent, 400, ERROR) for sent in (
             {}, *({'pool_list': pools} for pools in ([], None, 's', ['t'], [['s']], ['s'] * 101)),
             *({'pool_list': ['s'], key: value} for key, value in (
-                ('claims_pool', 't'), ('claims_pool', 7), ('shards', 0), ('shards', 65), ('shards', '2'),
-                ('limits', []), ('limits', {'max_wait': 1}), ('limits', {'max_message_ttl': 59}),
+                ('claims_pool', 't'), ('claims_pool', 7), ('shards', 0), ('shards', 64), ('shards', '2'),
+                ('ephemeral', 1), ('limits', []), ('limits', {'max_wait': 1}), ('limits', {'max_message_ttl': 59}),
                 ('limits', {'max_message_ttl': 1209601}), ('limits', {'max_shards': True}), ('colour', 'red'))),
             {'pool_list': ['s'], 'shards': 3, 'limits': {'max_shards': 2}})],
         ('GET /v2/flavors', None, 200, {'flavors': [], 'links': []}),

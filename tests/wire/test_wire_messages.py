@@ -163,7 +163,7 @@ def test_a_batch_must_be_well_formed(wire, batch):
 
 @pytest.mark.parametrize('message', [
     {'ttl': 59}, {'ttl': 1209601}, {'ttl': '60'}, {'ttl': 60.0}, {'ttl': True}, {'delay': -1}, {'delay': 901},
-    {'delay': '1'}], ids=str)
+    {'delay': '1'}, {'ephemeral': 'yes'}, {'ephemeral': 1}], ids=str)
 def test_a_message_out_of_limits_is_refused_with_its_whole_batch(wire, message):
     answer = wire.request(f'POST {MESSAGES}', {'messages': [{'body': 1}, {'body': 2} | message]})
     assert (answer.status, answer.json['title']) == (400, 'Invalid API request')
