@@ -12,7 +12,7 @@ from typing import Any
 from swift.common import utils
 from swift.common.registry import register_swift_info
 
-from swiftqueue import __version__
+from swiftqueue import __version__, policies
 from swiftqueue.limits import Options
 from swiftqueue.majorities import Majorities
 from swiftqueue.object_servers import Primaries, Whereabouts
@@ -73,6 +73,9 @@ def filter_factory(global_conf: dict[str, str], **local_conf: str) -> Callable[[
     options = Options.from_conf(conf)
     key = receipt_key(options)
     logger = utils.get_logger({**global_conf, **local_conf}, log_route='queue')
+    if options.ephemeral_policy and policies.open_policy(options.ephemeral_policy) is None:
+        logger.warning('swiftqueue: ephemeral_policy = %s is no storage policy that takes new containers, so no message '
+                       'will be ephemeral', options.ephemeral_policy)
     register_swift_info('swiftqueue', version=__version__, apis=_apis(options),
                         **{name: getattr(options, name) for name in _PUBLIC})
 

@@ -166,6 +166,13 @@ def test_deliveries_are_counted_in_statsd(quiet):
         assert statsd.recv(100) == b'swift.queue.deliveries.local:3|c'
 
 
+@pytest.mark.parametrize(('named', 'told'), [('', 0), ('Policy-0', 0), ('misspelt', 1)])
+def test_a_policy_for_ephemeral_messages_that_is_none_is_told_of(quiet, monkeypatch, caplog, named, told):
+    monkeypatch.setattr(utils, 'get_logger', lambda *args, **options: logging.getLogger('a proxy'))
+    filter_factory({}, receipt_key='k', ephemeral_policy=named)
+    assert caplog.text.count('ephemeral_policy = misspelt') == told == len(caplog.records)
+
+
 def test_the_loader_can_tell_swifts_other_filters_of_the_pipeline(proxy):
     ours = proxy('catch_errors gatekeeper cache tempauth queue proxy-server')
     assert ours in ours._pipeline
