@@ -74,8 +74,8 @@ def filter_factory(global_conf: dict[str, str], **local_conf: str) -> Callable[[
     key = receipt_key(options)
     logger = utils.get_logger({**global_conf, **local_conf}, log_route='queue')
     if options.ephemeral_policy and policies.open_policy(options.ephemeral_policy) is None:
-        logger.warning('swiftqueue: ephemeral_policy = %s is no storage policy that takes new containers, so no message '
-                       'will be ephemeral', options.ephemeral_policy)
+        logger.warning('swiftqueue: ephemeral_policy = %s is no storage policy that takes new containers, so '
+                       'no message will be ephemeral', options.ephemeral_policy)
     register_swift_info('swiftqueue', version=__version__, apis=_apis(options),
                         **{name: getattr(options, name) for name in _PUBLIC})
 
