@@ -20,8 +20,8 @@ from weakref import WeakValueDictionary
 import eventlet
 from eventlet.semaphore import Semaphore
 
+from swiftqueue import accounts, policies
 from swiftqueue import attributes as queue_attributes
-from swiftqueue import policies
 from swiftqueue.attributes import FIFO, FLAVOR, SHARDS
 from swiftqueue.claims import Claims
 from swiftqueue.errors import Forbidden, Invalid, QueueError, QueueNotFound, Unavailable
@@ -142,6 +142,10 @@ class Account:
     def detached(self) -> Account:
         """The same account, for work that goes on when the request is over."""
         return self.engine.account(self.swift.app, self.swift.inherited, self.swift.account, self.swift.logger)
+
+    def other(self, name: str) -> Account:
+        """Another account, on behalf of the same request."""
+        return self.engine.account(self.swift.app, self.swift.environ, name, self.swift.logger, self.given_up)
 
     def queue(self, name: str) -> Queue:
         """The queue of that name, whether it exists or not. Raises Invalid for a name that none can have."""
@@ -375,6 +379,7 @@ class Queue:
         record = Record(self._new_generation(), 0, now, attributes, shards, placement=placement)
         headers = record.headers()  # may be too large: then nothing is stored
         self._begin(record)
+        self._list_if_shared(attributes)
         new = self.swift.put_container(queue_container(self.name), headers, now)
         self._changed()
         return new
@@ -417,12 +422,18 @@ class Queue:
         self._check(attributes, self.options(record))
         changed = replace(record, attributes=attributes, shards=shards, written_at=self._after(record))
         headers = changed.attribute_headers()
+        self._list_if_shared(attributes)
         if shards > record.shards:
             changed = self.placed(changed)
             self._begin(changed, record.shards)
             headers |= changed.shard_headers(record.shards) | changed.placement.headers()
         self.write_headers(headers, changed.written_at)
         return self.shown(changed)
+
+    def _list_if_shared(self, attributes: dict[str, Any]) -> None:
+        """Others may know the account by its number alone. Raises Unavailable."""
+        if any(attributes.get(f'_{right}_acl') for right in (READ, WRITE)):
+            accounts.add(self.swift)
 
     def _check_growth(self, record: Record, shards: Any) -> int:
         """How many shards the queue is to have; as many as now for None. Raises Invalid."""
