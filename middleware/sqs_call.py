@@ -20,7 +20,7 @@ _URL = re.compile('(?:(?:https?://[^/]+)?/(?P<account>[0-9]{12})/)?(?P<name>[^/]
 
 @dataclass(frozen=True)
 class Call:
-    """A request whose signature is good. ``account`` is that of the queue, which may be another one than the caller's."""
+    """A request whose signature is good. ``account`` is the queue's, which need not be the caller's."""
 
     signed: SignedRequest
     engine: Engine
