@@ -11,6 +11,7 @@ from swiftqueue.limits import Options, check_definition_name, check_integer, che
 FLAVOR = '_flavor'  # settled when the queue is created
 SHARDS = '_shards'  # kept in the record by itself, since it only ever grows
 FIFO = '_fifo'  # for good: a queue is made with it or without
+IDLE_EXPIRY = '_idle_expiry'  # seconds; the janitor deletes the queue that nobody has used for so long
 
 _BACKOFFS = ('linear', 'arithmetic', 'geometric', 'exponential')
 _RETRY_INTEGERS = ('retries_with_no_delay', 'minimum_delay_retries', 'minimum_delay', 'maximum_delay',
@@ -113,6 +114,7 @@ _CHECKS: dict[str, Callable[[str, Any, Options], None]] = {
     '_tags': _tags,
     '_policy': _policy,
     FIFO: _boolean,
+    IDLE_EXPIRY: _integer(120, 2 ** 31 - 1),  # see idle.py for what needs some of it
     '_content_deduplication': _boolean,
     '_deduplication_scope': _one_of('queue', 'group'),
     '_throughput_limit': _one_of('queue', 'group'),

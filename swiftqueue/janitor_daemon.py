@@ -100,8 +100,13 @@ class JanitorDaemon(Daemon):
                 sleep(max(0, self.interval - (time.monotonic() - began)))
 
     def _pass(self, turn: int) -> Tally:
-        """What the last pass left unfinished has its turn again: the other nodes may not get to it for minutes."""
-        return self._janitor.sweep(chain(self._janitor.unfinished, self._with_accounts(self._databases.queues(turn))))
+        """What the last pass left unfinished has its turn again: the other nodes may not get to it for minutes.
+
+        So have queues that may have been idle for too long, since empty ones are hardly looked at.
+        """
+        idle = [queue for queue, idle_at in self._janitor.idle_at.items() if idle_at <= time.time()]
+        return self._janitor.sweep(chain(
+            self._janitor.unfinished, idle, self._with_accounts(self._databases.queues(turn))))
 
     def _with_accounts(self, queues: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
         """The queues; their accounts are put on the list of all before. See accounts.py."""

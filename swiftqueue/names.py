@@ -76,6 +76,7 @@ PLACEMENT = 'X-Container-Sysmeta-Swiftqueue-Placement'
 ENDED = 'X-Container-Sysmeta-Swiftqueue-Ended'
 MOVING = 'X-Container-Sysmeta-Swiftqueue-Moving'
 SUBSCRIBED = 'X-Container-Sysmeta-Swiftqueue-Subscribed'
+IDLE = 'X-Container-Sysmeta-Swiftqueue-Idle'
 CLAIM = 'X-Object-Sysmeta-Swiftqueue-Claim'
 POINTS_TO = 'X-Object-Sysmeta-Swiftqueue-Points-To'
 # Two ways to say what an object's row shows. The first may be large, but is lost where encryption says something
@@ -485,6 +486,7 @@ class Record:
 
     ``moving`` is the id of a move task that may have to be done: a hint, which can be wrong in both ways.
     ``subscribed_at`` is when somebody last subscribed to the queue, 0 if there can be no subscription.
+    ``used_at`` is when the record was last written to, which users of a queue with an idle expiry do: see idle.py.
     """
 
     generation: str
@@ -496,6 +498,7 @@ class Record:
     moving: str = ''
     subscribed_at: float = 0
     placement: Placement = Placement()
+    used_at: float = 0
 
     @property
     def born(self) -> str:
@@ -552,9 +555,9 @@ class Record:
 
 
 def parse_record(headers: dict[str, str]) -> Record | None:
-    """The record from a container's response headers (names in lower case); None if there is none."""
+    """The record from a container's response headers (names in lower case); None if there is none any more."""
     generation = headers.get(GENERATION.lower())
-    if not generation:
+    if not generation or headers.get(IDLE.lower()):
         return None
     value = json.loads(generation)
     text = ''.join(headers.get(f'{ATTRIBUTES}{number}'.lower(), '') for number in range(_LINES))
@@ -565,7 +568,8 @@ def parse_record(headers: dict[str, str]) -> Record | None:
                               if headers.get(f'{SHARDS}{number}'.lower())), default=1),
                   created_at=value.get('created_at', 0), moving=headers.get(MOVING.lower(), ''),
                   subscribed_at=float(headers.get(SUBSCRIBED.lower()) or 0),
-                  placement=Placement(**json.loads(headers.get(PLACEMENT.lower()) or '{}')))
+                  placement=Placement(**json.loads(headers.get(PLACEMENT.lower()) or '{}')),
+                  used_at=float(headers.get('x-backend-put-timestamp') or 0))
 
 
 # -- subscriptions and what is posted for them -----------------------------------------------------

@@ -20,7 +20,7 @@ from weakref import WeakValueDictionary
 import eventlet
 from eventlet.semaphore import Semaphore
 
-from swiftqueue import accounts, policies
+from swiftqueue import accounts, idle, policies
 from swiftqueue import attributes as queue_attributes
 from swiftqueue.attributes import FIFO, FLAVOR, SHARDS
 from swiftqueue.claims import Claims
@@ -218,6 +218,7 @@ class Queue:
         self.name = name
         self.key = (self.swift.account, name)
         self._deleted_at = 0.0  # of the last queue of this name, as far as Swift remembers
+        self._marked_at = 0.0  # as of when the janitor gave it up, if it is still there
         self.messages = Messages(self)
         self.claims = Claims(self)
         self.single_claims = SingleClaims(self)
@@ -252,6 +253,7 @@ class Queue:
         response = self.swift.head_container(queue_container(self.name))
         record = parse_record(response.headers) if response.status == 204 else None
         self._deleted_at = response.deleted_at
+        self._marked_at = idle.marked_at(response.headers)
         if record is None:
             engine.records.pop(self.key, None)
         else:
@@ -264,10 +266,10 @@ class Queue:
 
     def record(self, seconds: float = RECORD_SECONDS) -> Record:
         """The record, at most that old. Raises QueueNotFound."""
-        record = self._cached_record(seconds)
+        record = self.recent_record(seconds)
         if record is None:
             with self.engine.reading.setdefault(self.key, Semaphore()):  # one of many reads for all
-                record = self._cached_record(seconds) or self.read_record()
+                record = self.recent_record(seconds) or self.read_record()
         if record is None:
             raise QueueNotFound(f'There is no queue {self.name}.')
         return record
@@ -277,7 +279,7 @@ class Queue:
         """Whether it is a FIFO queue. Raises QueueNotFound, Unavailable."""
         return self.record().fifo
 
-    def _cached_record(self, seconds: float) -> Record | None:
+    def recent_record(self, seconds: float = RECORD_SECONDS) -> Record | None:
         cached = self.engine.records.get(self.key)
         if cached and self.engine.monotonic() - cached.read_at < seconds \
                 and cached.epoch == self._epoch():
@@ -299,8 +301,9 @@ class Queue:
         If it was not, the generation may lack some shards, because the queue was purged while it grew; then once more
         with these.
         """
+        record = idle.use(self, record or self.record(seconds))
         try:
-            return work(record or self.record(seconds))
+            return work(record)
         except GenerationGone:
             self.engine.records.pop(self.key, None)
         try:
@@ -376,6 +379,8 @@ class Queue:
     def _create(self, attributes: dict[str, Any], options: Options, shards: int | None, placement: Placement) -> bool:
         now = max(self.engine.clock(), self._deleted_at + TICK)
         shards = attributes.pop(SHARDS, None) or (1 if attributes.get(FIFO) else shards or options.default_shards)
+        if self._marked_at:
+            self.swift.delete_container(queue_container(self.name), self._marked_at)
         record = Record(self._new_generation(), 0, now, attributes, shards, placement=placement)
         headers = record.headers()  # may be too large: then nothing is stored
         self._begin(record)
@@ -481,6 +486,8 @@ class Queue:
             if not self.swift.delete_container(queue_container(self.name), self._after(record)):
                 raise Unavailable('The queue was changed while it was deleted.')
             self._changed()
+        elif self._marked_at:
+            self.swift.delete_container(queue_container(self.name), self._marked_at)
 
     def head(self, record: Record) -> Head:
         """What this worker knows of the queue's oldest messages."""
@@ -550,7 +557,7 @@ class Queue:
 
     def _after(self, record: Record) -> float:
         """An instant that Swift takes for later than the record, also if a faster clock wrote it."""
-        return max(self.engine.clock(), record.written_at + TICK)
+        return max(self.engine.clock(), record.written_at + TICK, record.used_at + TICK)
 
     def detached(self) -> Queue:
         """The same queue, for work that goes on when the request is over."""

@@ -129,6 +129,7 @@ class Sweeper:
     """Leaves the first queue of every sweep unfinished."""
 
     unfinished = ()
+    idle_at = {}
 
     def sweep(self, queues):
         queues = list(queues)
