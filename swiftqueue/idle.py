@@ -44,7 +44,7 @@ def use(queue: Queue, record: Record) -> Record:
     with queue.engine.reading.setdefault(queue.key, Semaphore()):  # one of many requests for all
         current = queue.recent_record() or queue.read_record()
         if current and _looks_unused(queue, current):
-            queue.write_headers({IDLE: ''}, max(queue.engine.clock(), current.used_at + TICK))
+            queue.write_headers({IDLE: ''}, max(queue.engine.clock(), current.used_at + 2 * TICK))
     if current is None:
         raise QueueNotFound(f'There is no queue {queue.name}.')
     return current
