@@ -15,7 +15,8 @@ from .sqs_errors import SqsError, no_queue
 from .sqs_signature import SignedRequest
 
 FIFO = '.fifo'
-_URL = re.compile('(?:(?:https?://[^/]+)?/(?P<account>[0-9]{12})/)?(?P<name>[^/]+)/?')
+_ACCOUNT = re.compile('[0-9]{12}')
+_URL = re.compile(f'(?:(?:https?://[^/]+)?/(?P<account>{_ACCOUNT.pattern})/)?(?P<name>[^/]+)/?')
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,9 @@ class Call:
         if not number or number == self.account_id:
             return self
         settings = self.signed.settings
-        name = settings.configured(number) or accounts.find(self.account.swift, number)
+        name = settings.configured(number)
+        if name is None and _ACCOUNT.fullmatch(number):
+            name = accounts.find(self.account.swift, number)
         if name is None or settings.account_id(name) != number:
             raise Forbidden('There is no such account.')
         return replace(self, account=self.account.other(name))
