@@ -21,13 +21,8 @@ def number_of(account: str) -> str:
 
 
 def add(swift: Swift) -> None:
-    """Have the account of ``swift`` listed. Raises Unavailable, QuotaExceeded."""
-    service, now = swift.service(), swift.clock()
-    try:
-        service.store(_CONTAINER, _entry(swift.account), b'', {}, now)
-    except GenerationGone:
-        service.put_container(_CONTAINER)
-        service.store(_CONTAINER, _entry(swift.account), b'', {}, now)
+    """Have the account of ``swift`` listed. Raises Unavailable."""
+    swift.service().enlist(_CONTAINER, _entry(swift.account))
 
 
 def find(swift: Swift, number: str) -> str | None:

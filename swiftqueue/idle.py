@@ -6,9 +6,9 @@ younger has three quarters of the span for its work.
 
 The janitor looks for records that are older than the span, of queues in which no replica has anything. It does not
 delete them, because Swift forgets the metadata of a container also when a later write has it stay. It marks them, as
-of right after their last use: any use is later than that and takes the mark away, whichever arrives first. A queue
-whose record is marked is none to all who read it. Once nobody can be about who has read it without the mark, the
-record is deleted.
+of right after their last use: any use is later than that and takes the mark away, whichever arrives first, as does any
+change of the record. A queue whose record is marked is none to all who read it. Once nobody can be about who has read
+it without the mark, the record is deleted.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def use(queue: Queue, record: Record) -> Record:
     with queue.engine.reading.setdefault(queue.key, Semaphore()):  # one of many requests for all
         current = queue.recent_record() or queue.read_record()
         if current and _looks_unused(queue, current):
-            queue.write_headers({IDLE: ''}, max(queue.engine.clock(), current.used_at + 2 * TICK))
+            queue.write_headers({}, max(queue.engine.clock(), current.used_at + 2 * TICK))
     if current is None:
         raise QueueNotFound(f'There is no queue {queue.name}.')
     return current

@@ -36,6 +36,7 @@ from swiftqueue.move_tasks import MoveTasks
 from swiftqueue.named import NamedMessages
 from swiftqueue.names import (
     ENDED,
+    IDLE,
     TOPIC,
     WEBHOOK,
     Placement,
@@ -377,14 +378,14 @@ class Queue:
         return False
 
     def _create(self, attributes: dict[str, Any], options: Options, shards: int | None, placement: Placement) -> bool:
-        now = max(self.engine.clock(), self._deleted_at + TICK)
+        now = max(self.engine.clock(), self._deleted_at + TICK, self._marked_at + TICK)
         shards = attributes.pop(SHARDS, None) or (1 if attributes.get(FIFO) else shards or options.default_shards)
-        if self._marked_at:
-            self.swift.delete_container(queue_container(self.name), self._marked_at)
         record = Record(self._new_generation(), 0, now, attributes, shards, placement=placement)
         headers = record.headers()  # may be too large: then nothing is stored
         self._begin(record)
         self._list_if_shared(attributes)
+        if self._marked_at:
+            self.swift.delete_container(queue_container(self.name), self._marked_at)
         new = self.swift.put_container(queue_container(self.name), headers, now)
         self._changed()
         return new
@@ -572,8 +573,8 @@ class Queue:
         self.write_headers(hinted.moving_headers(), hinted.written_at)
 
     def write_headers(self, headers: dict[str, str], timestamp: float) -> None:
-        """Change the record. Raises QueueNotFound, Unavailable."""
-        if not self.swift.post_container(queue_container(self.name), headers, timestamp):
+        """Change the record, which is a use of the queue. Raises QueueNotFound, Unavailable."""
+        if not self.swift.post_container(queue_container(self.name), {IDLE: ''} | headers, timestamp):
             raise QueueNotFound(f'There is no queue {self.name}.')
         self._changed()
 

@@ -121,6 +121,13 @@ def test_nor_one_that_is_posted_while_the_janitor_is_faster(world):
     assert len(world.queue(proxy=1).messages.list().items) == 1
 
 
+def test_a_change_of_attributes_counts_although_the_janitor_is_faster(world):
+    world.tick(2 * SPAN)
+    swept = meanwhile(world, lambda call: (call.method, call.container) == ('POST', RECORD), lambda: sweep(world))
+    world.queue().configure(lambda attributes: attributes | {'colour': 'red'})
+    assert swept[0].errors == 0 and is_there(world)
+
+
 @pytest.mark.parametrize('when', ['before', 'as the record goes'])
 def test_a_queue_that_is_created_again_stays(world, when):
     world.tick(2 * SPAN)
