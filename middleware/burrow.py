@@ -92,8 +92,10 @@ def door(app: Callable, engine: Engine, logger: logging.Logger) -> Frontend:
         if request.path == '/':
             return None
         environ, options = request.environ, engine.options
-        named = wsgi_to_str(request.path).split('/')[2:3]
-        project = identity.project_of(environ, named[0] if named and named[0] else None, options)
+        named = ''.join(wsgi_to_str(request.path).split('/')[2:3])
+        if not named and identity.is_anonymous(environ, options):
+            named = 'nobody'  # what is about all accounts is about none
+        project = identity.project_of(environ, named or None, options)
         account = engine.account(app, environ, identity.account_of(environ, project, options), logger,
                                  partial(connection.given_up, environ))
         return Call(request, account)

@@ -81,6 +81,15 @@ def test_a_number_that_two_accounts_have_is_neithers(wire, monkeypatch):
     assert accounts.find(swift, number) is None
 
 
+def test_where_nobody_needs_credentials_everybody_sees_all_accounts(make_wire):
+    wire = make_wire(auth=False, allow_anonymous=True)
+    Burrow(wire, 'eday').put('/q/m')
+    assert wire.request(ALL).status == 404
+    accounts.add(swift_of(wire, 'AUTH_eday'))
+    assert wire.request(ALL).json == wire.request(f'{ALL}?limit=1&marker=nobody').json == ['AUTH_eday']
+    assert wire.accounts_touched() == {'AUTH_eday', '.swiftqueue'}
+
+
 def test_all_accounts_cannot_be_deleted(wire, three):
     answers = [wire.request('DELETE /burrow/v1.0', user=user).status for user in (None, 'tester', 'operator')]
     assert answers == [401, 403, 501]
