@@ -24,7 +24,7 @@ from swiftqueue.errors import (
     Unavailable,
 )
 from swiftqueue.limits import Options
-from swiftqueue.named import end_queue, queues_with_messages
+from swiftqueue.named import accounts_with_messages, end_queue, queues_with_messages
 from swiftqueue.queues import OWNER, Engine
 
 from . import burrow_messages, connection, identity, locality
@@ -37,7 +37,7 @@ _TEXT = {'Content-Type': 'text/plain; charset=UTF-8'}
 
 
 class NoSuchService(QueueError):
-    """Burrow has it, and a Swift proxy cannot."""
+    """Burrow has it, and this door does not."""
 
 
 # The status of every error, looked up along its class's bases. Burrow's own client knows 400 and 404; all else is the
@@ -92,8 +92,10 @@ def door(app: Callable, engine: Engine, logger: logging.Logger) -> Frontend:
         if request.path == '/':
             return None
         environ, options = request.environ, engine.options
-        named = wsgi_to_str(request.path).split('/')[2:3]
-        project = identity.project_of(environ, named[0] if named and named[0] else None, options)
+        named = ''.join(wsgi_to_str(request.path).split('/')[2:3])
+        if not named and identity.is_anonymous(environ, options):
+            named = 'nobody'  # what is about all accounts is about none
+        project = identity.project_of(environ, named or None, options)
         account = engine.account(app, environ, identity.account_of(environ, project, options), logger,
                                  partial(connection.given_up, environ), locality.claimer_of(request, environ, options))
         return Call(request, account)
@@ -107,14 +109,25 @@ def list_versions(call: None) -> Answer:
     return Answer(200, [VERSION])
 
 
-def all_accounts(call: Call) -> Answer:
-    """Swift keeps no list of its accounts; who may not ask for one is told no more than that."""
+def list_accounts(call: Call) -> Answer:
+    request, options = call.request, call.account.engine.options
+    identity.check_operator(request.environ, options)
+    detail, marker = call.detail(QUEUE_DETAILS, 'id'), request.params.get('marker')
+    after = identity.account_of(request.environ, marker, options) if marker else ''
+    identity.allow_everything(request.environ)  # whoever runs the cluster may look into all accounts
+    names = accounts_with_messages(call.account, after, request.integer('limit'))
+    if not names:
+        raise NotFound('Account not found')
+    return _show_names(call, names, detail)
+
+
+def delete_accounts(call: Call) -> Answer:
     identity.check_operator(call.request.environ, call.account.engine.options)
-    raise NoSuchService('Swift keeps no list of all accounts.')
+    raise NoSuchService('The queues of all accounts cannot be deleted at once.')
 
 
 def list_queues(call: Call, account: str) -> Answer:
-    return _show_queues(call, _queues(call), call.detail(QUEUE_DETAILS, 'id'))
+    return _show_names(call, _queues(call), call.detail(QUEUE_DETAILS, 'id'))
 
 
 def delete_queues(call: Call, account: str) -> Answer:
@@ -122,7 +135,7 @@ def delete_queues(call: Call, account: str) -> Answer:
     call.account.queue('any').allow(OWNER)
     names = _queues(call)
     call.account.swift.at_most(lambda name: end_queue(call.account.queue(name)), names)
-    return _show_queues(call, names, detail)
+    return _show_names(call, names, detail)
 
 
 def _queues(call: Call) -> list[str]:
@@ -133,7 +146,7 @@ def _queues(call: Call) -> list[str]:
     return names
 
 
-def _show_queues(call: Call, names: list[str], detail: str) -> Answer:
+def _show_names(call: Call, names: list[str], detail: str) -> Answer:
     if detail == 'none':
         return call.nothing()
     return Answer(200, names if detail == 'id' else [{'id': name} for name in names])
@@ -143,7 +156,7 @@ _PREFIX = f'/{VERSION}'
 
 ROUTES = {
     '/': {'GET': list_versions},
-    _PREFIX: {'GET': all_accounts, 'DELETE': all_accounts},
+    _PREFIX: {'GET': list_accounts, 'DELETE': delete_accounts},
     f'{_PREFIX}/{{account}}': {'GET': list_queues, 'DELETE': delete_queues},
     f'{_PREFIX}/{{account}}/{{queue}}': {
         'GET': burrow_messages.list_messages, 'POST': burrow_messages.change_messages,

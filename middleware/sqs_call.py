@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
-from swiftqueue.errors import Invalid
+from swiftqueue import accounts
+from swiftqueue.errors import Forbidden, Invalid
 from swiftqueue.limits import Options, check_queue_name
 from swiftqueue.queues import Account, Engine, Queue
 
@@ -13,16 +15,34 @@ from .sqs_errors import SqsError, no_queue
 from .sqs_signature import SignedRequest
 
 FIFO = '.fifo'
-_URL = re.compile('(?:(?:https?://[^/]+)?/(?P<account>[0-9]{12})/)?(?P<name>[^/]+)/?')
+_ACCOUNT = re.compile('[0-9]{12}')
+_URL = re.compile(f'(?:(?:https?://[^/]+)?/(?P<account>{_ACCOUNT.pattern})/)?(?P<name>[^/]+)/?')
 
 
 @dataclass(frozen=True)
 class Call:
-    """A request whose signature is good."""
+    """A request whose signature is good. ``account`` is the queue's, which need not be the caller's."""
 
     signed: SignedRequest
     engine: Engine
     account: Account
+
+    def addressed(self, given: dict[str, Any]) -> Call:
+        """The same for the account that the parameters name, in a queue's URL or beside its name.
+
+        What is not shared and what is not there look the same. Raises Forbidden, Unavailable.
+        """
+        match = _URL.fullmatch(given.get('QueueUrl') or '')
+        number = given.get('QueueOwnerAWSAccountId') or match and match['account']
+        if not number or number == self.account_id:
+            return self
+        settings = self.signed.settings
+        name = settings.configured(number)
+        if name is None and _ACCOUNT.fullmatch(number):
+            name = accounts.find(self.account.swift, number)
+        if name is None or settings.account_id(name) != number:
+            raise Forbidden('There is no such account.')
+        return replace(self, account=self.account.other(name))
 
     @property
     def options(self) -> Options:
@@ -33,12 +53,10 @@ class Call:
         return self.signed.settings.account_id(self.account.swift.account)
 
     def queue(self, url: str) -> Queue:
-        """The queue at a URL of this account, or of that name. Raises SqsError."""
+        """The queue at a URL, or of that name. Raises SqsError."""
         match = _URL.fullmatch(url)
         if match is None:
             raise SqsError('InvalidAddress', f'The address {url} is not valid for this endpoint.')
-        if match['account']:
-            self.check_owner(match['account'])
         return self.queue_named(match['name'])
 
     def queue_named(self, name: str) -> Queue:
@@ -47,11 +65,6 @@ class Call:
             return self.account.queue(check_queue_name(name))
         except Invalid:
             raise no_queue() from None
-
-    def check_owner(self, account_id: str) -> None:
-        """Raises SqsError unless it is the caller's own account."""
-        if account_id != self.account_id:
-            raise SqsError('AccessDenied', 'Queues of other accounts are not shared in this way.')
 
     def url(self, name: str) -> str:
         """As the client can reach it: the host is that of the request."""

@@ -86,7 +86,8 @@ class Door:
             raise SqsError('InvalidAction', f'The action {name} is not valid for this endpoint.')
         if handle is None:
             raise SqsError('UnsupportedOperation', f'The action {name} is not offered here.')
-        result = handle(call, dialect.parameters(action.takes))
+        given = dialect.parameters(action.takes)
+        result = handle(call.addressed(given), given)
         return dialect.result(name, action, result or {}, request_id)
 
     def _begin(self, environ: dict[str, Any], signed: SignedRequest) -> Call:

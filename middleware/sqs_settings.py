@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from dataclasses import dataclass, field
 
 from swift.common.utils import list_from_csv
+
+from swiftqueue.accounts import number_of
 
 MAX_BODY = 4 * 2 ** 20  # bytes: a message of 1 MiB may take three times as much in a form, or escaped in JSON
 
@@ -42,5 +43,8 @@ class Settings:
 
     def account_id(self, account: str) -> str:
         """The twelve digits by which Amazon's clients know a Swift account."""
-        derived = int.from_bytes(hashlib.sha256(account.encode()).digest(), 'big') % 10 ** 12
-        return self.account_ids.get(account, f'{derived:012d}')
+        return self.account_ids.get(account) or number_of(account)
+
+    def configured(self, number: str) -> str | None:
+        """The account that the operator gave this number."""
+        return next((account for account, given in self.account_ids.items() if given == number), None)

@@ -12,6 +12,7 @@ FLAVOR = '_flavor'  # settled when the queue is created
 SHARDS = '_shards'  # kept in the record by itself, since it only ever grows
 FIFO = '_fifo'  # for good: a queue is made with it or without
 EPHEMERAL = '_ephemeral'  # whether messages are that do not say it themselves
+IDLE_EXPIRY = '_idle_expiry'  # seconds; the janitor deletes the queue that nobody has used for so long
 
 _BACKOFFS = ('linear', 'arithmetic', 'geometric', 'exponential')
 _RETRY_INTEGERS = ('retries_with_no_delay', 'minimum_delay_retries', 'minimum_delay', 'maximum_delay',
@@ -115,6 +116,7 @@ _CHECKS: dict[str, Callable[[str, Any, Options], None]] = {
     '_policy': _policy,
     FIFO: _boolean,
     EPHEMERAL: _boolean,
+    IDLE_EXPIRY: _integer(120, 2 ** 31 - 1),  # see idle.py for what needs some of it
     '_content_deduplication': _boolean,
     '_deduplication_scope': _one_of('queue', 'group'),
     '_throughput_limit': _one_of('queue', 'group'),

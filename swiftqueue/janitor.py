@@ -11,6 +11,8 @@ a generation that a purge ended          emptied; what was posted to it after th
 the generations of a deleted queue       emptied, because they are marked as ended
 subscriptions that ended, or whose       deleted, and what is on its way to their webhooks; so is what the notifier
 queue did                                has not brought to the subscribers of a deleted queue
+queues that nobody has used for as long  deleted, if there is nothing in them
+as their owner lets them be idle
 empty containers of no queue             deleted after a day
 messages of no queue, without a mark     left alone: the operator is told
 =======================================  ============================================================
@@ -36,7 +38,7 @@ from typing import Any
 
 from eventlet import Timeout
 
-from swiftqueue import ids
+from swiftqueue import idle, ids
 from swiftqueue.errors import QueueError, Unavailable
 from swiftqueue.fifo import WINDOW
 from swiftqueue.head import CLOCK_SKEW
@@ -133,6 +135,7 @@ class Janitor:
         self.pace = pace
         self.say = say
         self.warned: set[tuple[str, str]] = set()
+        self.idle_at: dict[tuple[str, str], float] = {}  # when a queue that has been seen may have been idle too long
         self.unfinished: list[tuple[str, str]] = []  # queues that the last sweep left with more to do
         self.cursors: dict[tuple[str, str], str] = {}  # (account, container): last row looked at for its expiry
 
@@ -145,6 +148,7 @@ class Janitor:
         self.unfinished = []
         for account, queue in queues:
             tally.queues += 1
+            self.idle_at.pop((account, queue), None)
             try:
                 _Visit(self, account, queue, tally, thorough).run()
             except _Enough:
@@ -201,6 +205,8 @@ class _Visit:
         # Only now: whoever wrote into a generation had read a record that names it. So the record is that
         # one or a later one, and a generation with something in it that the record does not name is over.
         record = self._record()
+        if record and self._give_up_if_unused(record, generations):
+            return
         for name, shards in groupby(generations, lambda generation: generation.name):
             if record and name == record.generation:
                 for shard in shards:
@@ -233,11 +239,50 @@ class _Visit:
 
     def _record(self) -> Record | None:
         """The record, if all replicas agree. To one that missed a purge, the living generation would be over."""
-        found = [parse_record(headers) for headers in
-                 self.janitor.replicas.headers(self.account, queue_container(self.queue))]
+        headers = self.janitor.replicas.headers(self.account, queue_container(self.queue))
+        found = [parse_record(each) for each in headers]
         if len({record and record.generation for record in found}) > 1:
             raise Unavailable('The replicas of its record do not agree.')
-        return found[0] and replace(found[0], shards=max(record.shards for record in found))
+        if found[0] is None:
+            self._remove_given_up(headers)
+            return None
+        same = all(record.attributes == found[0].attributes for record in found)
+        return replace(found[0], shards=max(record.shards for record in found),
+                       used_at=max(record.used_at for record in found), attributes=found[0].attributes if same else {})
+
+    # -- queues that nobody uses --
+
+    def _give_up_if_unused(self, record: Record, generations: list[_Generation]) -> bool:
+        """Mark the record if the queue is idle for longer than its owner lets it be and no replica has anything of it.
+
+        What should come late into its containers is kept, a day from now on, and moved if the queue is created again.
+        """
+        idle_at = idle.idle_at(record)
+        if idle_at is None or record.subscribed_at or record.moving:
+            return False
+        if self.swift.clock() < idle_at + CLOCK_SKEW:
+            self.janitor.idle_at[self.account, self.queue] = idle_at + CLOCK_SKEW
+            return False
+        containers = {container for generation in generations for container in (generation.messages, generation.claims)}
+        for shard in range(record.shards):  # which the account's listing may be late with
+            containers |= {messages_container(self.queue, record.generation, shard),
+                           claims_container(self.queue, record.generation, shard)}
+        if any(int(headers.get('x-container-object-count', 0)) for container in containers
+               for headers in self.janitor.replicas.headers(self.account, container)):
+            return False
+        for generation in generations:
+            self._write(f'keep container {generation.messages!r} for a day', self.swift.post_container,
+                        generation.messages, {})
+        self._write(f'give up queue {self.queue}, which nobody uses', idle.mark, self.swift, self.queue, record)
+        self.janitor.idle_at[self.account, self.queue] = self.swift.clock() + self.ages.settled
+        return True
+
+    def _remove_given_up(self, headers: list[dict[str, str]]) -> None:
+        """Delete a record that all replicas have marked for so long that nobody can have read it without the mark."""
+        marks = [idle.marked_at(each) for each in headers]
+        if all(marks) and self.swift.clock() - max(map(idle.given_up_at, headers)) >= self.ages.settled:
+            self._write(f'delete queue {self.queue}', self.swift.delete_container, queue_container(self.queue),
+                        max(marks))
 
     # -- generations that are over --
 

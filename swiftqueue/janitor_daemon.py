@@ -28,6 +28,7 @@ from swift.common.ring import Ring
 from swift.common.ring.utils import is_local_device
 from swift.container.backend import DATADIR, ContainerBroker
 
+from swiftqueue import accounts
 from swiftqueue.errors import QueueError
 from swiftqueue.janitor import Ages, Janitor, Tally, queues_of
 from swiftqueue.janitor_replicas import DirectReplicas
@@ -64,6 +65,8 @@ class JanitorDaemon(Daemon):
             global_conf={'log_name': f'{conf.get("log_name", SECTION)}-ic'})
         self._app = client.app
         self._primaries = Primaries(client.get_object_ring)
+        self._dry_run = dry_run
+        self._listed: set[str] = set()  # accounts whose entries in the list of all this daemon has written
         # After the client's loggers, which would share the console: nobody wants to see every request there.
         self.logger = utils.get_logger(conf, log_to_console=log_to_console, log_route=SECTION)
         self._databases = Databases(
@@ -78,7 +81,7 @@ class JanitorDaemon(Daemon):
     def run_once(self, accounts: Iterable[str] = (), *, thorough: bool = False) -> Tally:
         """One pass over all queues that this node knows of, or over those of the accounts."""
         queues = self._in_accounts(accounts) if accounts else self._databases.queues()
-        return self._janitor.sweep(queues, thorough=thorough)
+        return self._janitor.sweep(self._with_accounts(queues), thorough=thorough)
 
     def run_forever(self) -> None:
         """Pass after pass, each over the queues whose turn with this node it is."""
@@ -97,8 +100,24 @@ class JanitorDaemon(Daemon):
                 sleep(max(0, self.interval - (time.monotonic() - began)))
 
     def _pass(self, turn: int) -> Tally:
-        """What the last pass left unfinished has its turn again: the other nodes may not get to it for minutes."""
-        return self._janitor.sweep(chain(self._janitor.unfinished, self._databases.queues(turn)))
+        """What the last pass left unfinished has its turn again: the other nodes may not get to it for minutes.
+
+        So have queues that may have been idle for too long, since empty ones are hardly looked at.
+        """
+        idle = [queue for queue, idle_at in self._janitor.idle_at.items() if idle_at <= time.time()]
+        return self._janitor.sweep(chain(
+            self._janitor.unfinished, idle, self._with_accounts(self._databases.queues(turn))))
+
+    def _with_accounts(self, queues: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+        """The queues; their accounts are put on the list of all before. See accounts.py."""
+        for account, queue in queues:
+            if account not in self._listed and not self._dry_run:
+                try:
+                    accounts.add(self._swift(account))
+                    self._listed.add(account)
+                except QueueError as error:
+                    self.logger.warning('swiftqueue: %s cannot be put on the list of accounts: %s', account, error)
+            yield account, queue
 
     def _swift(self, account: str) -> Swift:
         return Swift(self._app, {}, account, logger=self.logger, primaries=self._primaries)

@@ -22,9 +22,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING
 
-from swiftqueue import ids
+from swiftqueue import accounts, ids
 from swiftqueue.attributes import max_message_size
 from swiftqueue.claim_objects import ClaimObjects
 from swiftqueue.claims import POP_TTL
@@ -518,6 +519,19 @@ def queues_with_messages(account: Account, marker: str = '', limit: int | None =
             break
         marker = page.marker
     return found[:limit]
+
+
+def accounts_with_messages(account: Account, marker: str = '', limit: int | None = None) -> list[str]:
+    """Names of all accounts that hold a message, as far as they are listed, after ``marker`` as with queues.
+
+    ``account`` is any: its request must be one that may look into all. Raises as :func:`queues_with_messages`.
+    """
+    limit = MOST if limit is None else min(MOST, check_integer('limit', limit, 1, ENDLESS))
+    if marker and not accounts.is_listed(account.swift, marker):
+        marker = ''
+    holding = (name for name in accounts.listed(account.swift, marker)
+               if queues_with_messages(account.other(name), limit=1))
+    return list(islice(holding, limit))
 
 
 def end_queue(queue: Queue) -> None:

@@ -77,6 +77,7 @@ PLACEMENT = 'X-Container-Sysmeta-Swiftqueue-Placement'
 ENDED = 'X-Container-Sysmeta-Swiftqueue-Ended'
 MOVING = 'X-Container-Sysmeta-Swiftqueue-Moving'
 SUBSCRIBED = 'X-Container-Sysmeta-Swiftqueue-Subscribed'
+IDLE = 'X-Container-Sysmeta-Swiftqueue-Idle'
 CLAIM = 'X-Object-Sysmeta-Swiftqueue-Claim'
 POINTS_TO = 'X-Object-Sysmeta-Swiftqueue-Points-To'
 # Two ways to say what an object's row shows. The first may be large, but is lost where encryption says something
@@ -488,6 +489,7 @@ class Record:
     ``moving`` is the id of a move task that may have to be done: a hint, which can be wrong in both ways.
     ``subscribed_at`` is when somebody last subscribed to the queue, 0 if there can be no subscription.
     ``ephemeral`` is the index of the storage policy of the shard of ephemeral messages, None if there is no such shard.
+    ``used_at`` is when the record was last written to, which users of a queue with an idle expiry do: see idle.py.
     """
 
     generation: str
@@ -500,6 +502,7 @@ class Record:
     subscribed_at: float = 0
     placement: Placement = Placement()
     ephemeral: int | None = None
+    used_at: float = 0
 
     @property
     def born(self) -> str:
@@ -574,9 +577,9 @@ class Record:
 
 
 def parse_record(headers: dict[str, str]) -> Record | None:
-    """The record from a container's response headers (names in lower case); None if there is none."""
+    """The record from a container's response headers (names in lower case); None if there is none any more."""
     generation = headers.get(GENERATION.lower())
-    if not generation:
+    if not generation or headers.get(IDLE.lower()):
         return None
     value = json.loads(generation)
     text = ''.join(headers.get(f'{ATTRIBUTES}{number}'.lower(), '') for number in range(_LINES))
@@ -588,7 +591,8 @@ def parse_record(headers: dict[str, str]) -> Record | None:
                   created_at=value.get('created_at', 0), moving=headers.get(MOVING.lower(), ''),
                   subscribed_at=float(headers.get(SUBSCRIBED.lower()) or 0),
                   placement=Placement(**json.loads(headers.get(PLACEMENT.lower()) or '{}')),
-                  ephemeral=int(headers[EPHEMERAL.lower()]) if headers.get(EPHEMERAL.lower()) else None)
+                  ephemeral=int(headers[EPHEMERAL.lower()]) if headers.get(EPHEMERAL.lower()) else None,
+                  used_at=float(headers.get('x-backend-put-timestamp') or 0))
 
 
 # -- subscriptions and what is posted for them -----------------------------------------------------

@@ -20,8 +20,8 @@ from weakref import WeakValueDictionary
 import eventlet
 from eventlet.semaphore import Semaphore
 
+from swiftqueue import accounts, ephemeral, idle, policies
 from swiftqueue import attributes as queue_attributes
-from swiftqueue import ephemeral, policies
 from swiftqueue.attributes import EPHEMERAL, FIFO, FLAVOR, SHARDS
 from swiftqueue.claims import Claims
 from swiftqueue.errors import Forbidden, Invalid, QueueError, QueueNotFound, Unavailable
@@ -37,6 +37,7 @@ from swiftqueue.move_tasks import MoveTasks
 from swiftqueue.named import NamedMessages
 from swiftqueue.names import (
     ENDED,
+    IDLE,
     TOPIC,
     WEBHOOK,
     Placement,
@@ -152,6 +153,10 @@ class Account:
         """The same account, for work that goes on when the request is over."""
         return self.engine.account(self.swift.app, self.swift.inherited, self.swift.account, self.swift.logger)
 
+    def other(self, name: str) -> Account:
+        """Another account, on behalf of the same request."""
+        return self.engine.account(self.swift.app, self.swift.environ, name, self.swift.logger, self.given_up)
+
     def queue(self, name: str) -> Queue:
         """The queue of that name, whether it exists or not. Raises Invalid for a name that none can have."""
         return Queue(self, check_queue_name(name))
@@ -223,6 +228,7 @@ class Queue:
         self.name = name
         self.key = (self.swift.account, name)
         self._deleted_at = 0.0  # of the last queue of this name, as far as Swift remembers
+        self._marked_at = 0.0  # as of when the janitor gave it up, if it is still there
         self.messages = Messages(self)
         self.claims = Claims(self)
         self.single_claims = SingleClaims(self)
@@ -257,6 +263,7 @@ class Queue:
         response = self.swift.head_container(queue_container(self.name))
         record = parse_record(response.headers) if response.status == 204 else None
         self._deleted_at = response.deleted_at
+        self._marked_at = idle.marked_at(response.headers)
         if record is None:
             engine.records.pop(self.key, None)
         else:
@@ -269,10 +276,10 @@ class Queue:
 
     def record(self, seconds: float = RECORD_SECONDS) -> Record:
         """The record, at most that old. Raises QueueNotFound."""
-        record = self._cached_record(seconds)
+        record = self.recent_record(seconds)
         if record is None:
             with self.engine.reading.setdefault(self.key, Semaphore()):  # one of many reads for all
-                record = self._cached_record(seconds) or self.read_record()
+                record = self.recent_record(seconds) or self.read_record()
         if record is None:
             raise QueueNotFound(f'There is no queue {self.name}.')
         return record
@@ -282,7 +289,7 @@ class Queue:
         """Whether it is a FIFO queue. Raises QueueNotFound, Unavailable."""
         return self.record().fifo
 
-    def _cached_record(self, seconds: float) -> Record | None:
+    def recent_record(self, seconds: float = RECORD_SECONDS) -> Record | None:
         cached = self.engine.records.get(self.key)
         if cached and self.engine.monotonic() - cached.read_at < seconds \
                 and cached.epoch == self._epoch():
@@ -304,8 +311,9 @@ class Queue:
         If it was not, the generation may lack some shards, because the queue was purged while it grew; then once more
         with these.
         """
+        record = idle.use(self, record or self.record(seconds))
         try:
-            return work(record or self.record(seconds))
+            return work(record)
         except GenerationGone:
             self.engine.records.pop(self.key, None)
         try:
@@ -380,11 +388,14 @@ class Queue:
         return False
 
     def _create(self, attributes: dict[str, Any], options: Options, shards: int | None, placement: Placement) -> bool:
-        now = max(self.engine.clock(), self._deleted_at + TICK)
+        now = max(self.engine.clock(), self._deleted_at + TICK, self._marked_at + TICK)
         shards = attributes.pop(SHARDS, None) or (1 if attributes.get(FIFO) else shards or options.default_shards)
         record = Record(self._new_generation(), 0, now, attributes, shards, placement=placement)
         headers = record.headers()  # may be too large: then nothing is stored
         self._begin(record)
+        self._list_if_shared(attributes)
+        if self._marked_at:
+            self.swift.delete_container(queue_container(self.name), self._marked_at)
         new = self.swift.put_container(queue_container(self.name), headers, now)
         self._changed()
         return new
@@ -427,12 +438,18 @@ class Queue:
         self._check(attributes, self.options(record))
         changed = replace(record, attributes=attributes, shards=shards, written_at=self._after(record))
         headers = changed.attribute_headers()
+        self._list_if_shared(attributes)
         if shards > record.shards:
             changed = self.placed(changed)
             self._begin(changed, record)
             headers |= changed.shard_headers(record.shards) | changed.placement.headers()
         self.write_headers(headers, changed.written_at)
         return self.shown(changed)
+
+    def _list_if_shared(self, attributes: dict[str, Any]) -> None:
+        """Others may know the account by its number alone. Raises Unavailable."""
+        if any(attributes.get(f'_{right}_acl') for right in (READ, WRITE)):
+            accounts.add(self.swift)
 
     def _check_growth(self, record: Record, shards: Any) -> int:
         """How many shards the queue is to have; as many as now for None. Raises Invalid."""
@@ -482,6 +499,8 @@ class Queue:
             if not self.swift.delete_container(queue_container(self.name), self._after(record)):
                 raise Unavailable('The queue was changed while it was deleted.')
             self._changed()
+        elif self._marked_at:
+            self.swift.delete_container(queue_container(self.name), self._marked_at)
 
     def head(self, record: Record) -> Head:
         """What this worker knows of the queue's oldest messages."""
@@ -565,7 +584,7 @@ class Queue:
 
     def _after(self, record: Record) -> float:
         """An instant that Swift takes for later than the record, also if a faster clock wrote it."""
-        return max(self.engine.clock(), record.written_at + TICK)
+        return max(self.engine.clock(), record.written_at + TICK, record.used_at + TICK)
 
     def detached(self) -> Queue:
         """The same queue, for work that goes on when the request is over."""
@@ -593,8 +612,8 @@ class Queue:
         return placed
 
     def write_headers(self, headers: dict[str, str], timestamp: float) -> None:
-        """Change the record. Raises QueueNotFound, Unavailable."""
-        if not self.swift.post_container(queue_container(self.name), headers, timestamp):
+        """Change the record, which is a use of the queue. Raises QueueNotFound, Unavailable."""
+        if not self.swift.post_container(queue_container(self.name), {IDLE: ''} | headers, timestamp):
             raise QueueNotFound(f'There is no queue {self.name}.')
         self._changed()
 

@@ -26,15 +26,8 @@ class Source:
 
 def add(swift: Swift, queue: str) -> None:
     """Have notifiers look at the queue. Raises Unavailable."""
-    service, now = swift.service(), swift.clock()
-    for _ in range(2):
-        try:
-            if not service.store(_CONTAINER, f'{swift.account}/{queue}', b'', {}, now):
-                raise Unavailable('The queue was taken off the list of the notifiers.')
-            return
-        except GenerationGone:
-            service.put_container(_CONTAINER)
-    raise Unavailable('The list of the notifiers cannot be written.')
+    if not swift.service().enlist(_CONTAINER, f'{swift.account}/{queue}'):
+        raise Unavailable('The queue was taken off the list of the notifiers.')
 
 
 def remove(swift: Swift, source: Source) -> None:

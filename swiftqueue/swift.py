@@ -361,6 +361,19 @@ class Swift:
             timestamp = max(timestamp, there.timestamp) + TICK
         raise Unavailable('Swift keeps answering that the object was not stored.')
 
+    def enlist(self, container: str, name: str) -> bool:
+        """:meth:`store` for an object that says all by its name, in a container that is made if need be.
+
+        Raises Unavailable.
+        """
+        now = self.clock()
+        for _ in range(2):
+            try:
+                return self.store(container, name, b'', {}, now)
+            except GenerationGone:
+                self.put_container(container)
+        raise Unavailable(f'The list {container} cannot be written.')
+
     def _split(self, container: str, headers: dict[str, str]) -> tuple[dict[str, str], dict[str, str]]:
         """Headers and footers. What the row of an erasure-coded object shows, Swift says itself behind the body."""
         if ROW in headers and policies.any_coded():

@@ -15,7 +15,16 @@ from user import User
 
 from swiftqueue import ids
 from swiftqueue.cluster import Cluster
-from swiftqueue.names import NUL, Envelope, claims_container, message_name, messages_container, parse_container
+from swiftqueue.names import (
+    IDLE,
+    NUL,
+    Envelope,
+    claims_container,
+    message_name,
+    messages_container,
+    parse_container,
+    queue_container,
+)
 
 SAMPLE = Path(__file__).parents[2] / 'etc' / 'swiftqueue-janitor.conf-sample'
 PROGRAM = str(Path(sys.executable).with_name('swiftqueue'))
@@ -84,9 +93,9 @@ def command(conf, *arguments):
                           capture_output=True, text=True, timeout=LIMIT)
 
 
-def clean(conf):
+def clean(conf, *arguments):
     """What a hasty pass over the devices of all nodes did."""
-    done = subprocess.run([sys.executable, str(Path(__file__).with_name('hasty_janitor.py')), str(conf)],
+    done = subprocess.run([sys.executable, str(Path(__file__).with_name('hasty_janitor.py')), str(conf), *arguments],
                           capture_output=True, text=True, timeout=LIMIT)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
@@ -228,6 +237,37 @@ def test_a_message_posted_to_the_old_generation_after_a_purge_is_moved_and_can_b
     assert old not in containers(swift, 'late')
     (message,), _ = claim(user, 'late', 1)
     assert message['body'] == {'came': 'late'}
+
+
+def test_a_queue_that_nobody_uses_is_given_up_and_then_deleted(cluster, conf, swift):
+    other, account = User(cluster.urls[0], 'test2:tester2', 'testing2'), 'AUTH_test2'
+
+    def queues():
+        """What is listed, and whether it is a queue to who asks for it."""
+        listed = other.request('GET', '/v2/queues').json()['queues']
+        detailed = other.request('GET', '/v2/queues?detailed=true').json()['queues']
+        return [each['name'] for each in listed], [each['name'] for each in detailed]
+
+    def change(value, timestamp):
+        status, _, _ = swift.send('POST', f'/v1/{account}/{queue_container("replies")}', {
+            'X-Backend-Allow-Reserved-Names': 'true', 'X-Timestamp': f'{timestamp:016.5f}', IDLE: value}, None, {})
+        assert status == 204
+    began = time.time()
+    other.request('PUT', '/v2/queues/replies', json={'_idle_expiry': 120})
+    posted = other.request('POST', '/v2/queues/replies/messages', json={'messages': [{'body': 1, 'ttl': 300}]}).json()
+    assert clean(conf, '130', account)['errors'] == 0
+    assert queues() == (['replies'], ['replies'])
+    assert User(cluster.urls[0], 'admin:admin', 'admin').request('GET', '/burrow/v1.0').json() == [account]
+    assert other.request('DELETE', posted['resources'][0]).status_code == 204
+    wait_until(lambda: clean(conf, '200', account)['errors'] == 0 and queues() == (['replies'], []))
+    # What is later takes the mark away, whichever arrives first.
+    change('', time.time())
+    assert queues() == (['replies'], ['replies'])
+    change('1', began + 1)
+    assert queues() == (['replies'], ['replies'])
+    wait_until(lambda: clean(conf, '300', account)['errors'] == 0 and queues() == ([], []))
+    assert other.request('PUT', '/v2/queues/replies', json={}).status_code == 201
+    assert queues() == (['replies'], ['replies'])
 
 
 def test_the_daemon_makes_pass_after_pass(conf, user, swift, tmp_path):

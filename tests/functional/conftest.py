@@ -15,8 +15,9 @@ def cluster(tmp_path_factory):
     options = {'min_claim_ttl': '1', 'min_message_ttl': '1', 'min_claim_grace': '0', 'signed_url_key': 'secret',
                'burrow_hosts': 'burrow.example'}
     notifier = {'swiftqueue-notifier': {'allowed_networks': '127.0.0.1/32', 'webhook_timeout': '1', 'interval': '1'}}
+    proxy = {'filter:tempauth': {'user_test2_plain': 'plain'}}
     with Cluster(tmp_path_factory.mktemp('cluster'), options=options,
-                 settings={'swiftqueue-notifier': notifier}) as running:
+                 settings={'swiftqueue-notifier': notifier, 'proxy': proxy}) as running:
         yield running
 
 
@@ -41,6 +42,12 @@ def stranger(url):
 def guest(url):
     """A user of AUTH_test without rights of its own."""
     return User(url, 'test:tester3', 'testing3')
+
+
+@pytest.fixture(scope='session')
+def plain(url):
+    """A user of that other account without rights in any."""
+    return User(url, 'test2:plain', 'plain')
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ class User:
     def __init__(self, url: str, name: str, key: str = 'testing'):
         answer = requests.get(f'{url}/auth/v1.0', headers={'X-Auth-User': name, 'X-Auth-Key': key}, timeout=30)
         answer.raise_for_status()
-        self.url = url
+        self.url, self.name, self.key = url, name, key
         self.token = answer.headers['X-Auth-Token']
         self.storage_url = answer.headers['X-Storage-Url']
         self.headers = {'X-Auth-Token': self.token, 'Client-ID': str(uuid.uuid4())}

@@ -14,8 +14,10 @@ from urllib.parse import parse_qsl, unquote
 from model_swift import Call
 from wire.transcript import Answer
 
+from swiftqueue.accounts import number_of
 from swiftqueue.limits import check_queue_name
 from swiftqueue.names import NUL, parse_container
+from swiftqueue.swift import SERVICE_ACCOUNT
 
 HEADER_LINE = 8192  # bytes that Swift and eventlet take of one
 MOST_BODY = 262144  # of all limits of bodies, the largest
@@ -171,6 +173,10 @@ def judge_call(sent: Sent, call: Call) -> None:
         _check_header(name, value)
     assert call.query.isascii() and not _CONTROL.search(call.query)
     assert not _CONTROL.search(call.account) and call.account not in ('', '.', '..')
+    if call.account == SERVICE_ACCOUNT:  # which lists who gives others a right
+        assert (call.method, call.container) == ('PUT', 'accounts') and b'_acl' in sent.body
+        assert call.obj in ('', f'{number_of(OWN[sent.user])}/{OWN[sent.user]}')
+        return
     if call.container:
         parsed = parse_container(call.container)
         assert parsed, call.path

@@ -129,6 +129,7 @@ class Sweeper:
     """Leaves the first queue of every sweep unfinished."""
 
     unfinished = ()
+    idle_at = {}
 
     def sweep(self, queues):
         queues = list(queues)
@@ -139,7 +140,7 @@ class Sweeper:
 def test_what_was_left_unfinished_is_gone_on_with_whosever_turn_it_is(root, databases):
     create(root, messages_container('jobs', 'g'), 'sd1', objects=1)
     daemon = JanitorDaemon.__new__(JanitorDaemon)
-    daemon._janitor, daemon._databases = Sweeper(), databases
+    daemon._janitor, daemon._databases, daemon._listed = Sweeper(), databases, {ACCOUNT}
     assert [len(daemon._pass(turn)) for turn in range(4)] == [0, 1, 1, 1]
 
 

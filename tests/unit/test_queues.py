@@ -161,6 +161,21 @@ def test_an_acl_keeps_out_who_is_not_in_it(ask, acl):
             ask(who, HTTP_REFERER='http://example.com/').allow('read')
 
 
+@pytest.mark.parametrize('cache, seconds', [(True, 0), (False, RECORD_SECONDS)])
+def test_a_right_that_is_taken_away_ends_on_all_proxies(cache, seconds):
+    """Right then where memcached carries the news; else when what the other one has read is too old."""
+    world = World(cache=cache)
+    auth = filter_factory({}, user_test_al='x .admin', user_other_bob='x .admin')(world.swift)
+    rights = {'swift.authorize': auth.authorize, 'swift.clean_acl': clean_acl}
+    world.queue(**rights, **OWNER).create({'_write_acl': 'other:bob'})
+    world.tick()
+    world.queue(proxy=1, **rights, **BOB).claims.create(1)
+    world.queue(proxy=0, **rights, **OWNER).configure(lambda attributes: {})
+    world.tick(seconds)
+    with pytest.raises(Forbidden):
+        world.queue(proxy=1, **rights, **BOB).claims.create(1)
+
+
 def test_no_attribute_makes_an_owner(ask):
     ask(OWNER).create({'_owner_acl': 'other:bob', '_acl': 'other:bob', 'read_acl': 'other:bob'})
     for right in VERBS:

@@ -418,13 +418,6 @@ def test_27_many(burrow):
     assert burrow.ids('DELETE', '/q', **ALL) == names
 
 
-def test_28_all_accounts(wire):
-    for method in ('GET', 'DELETE'):
-        assert wire.request(f'{method} /burrow/v1.0', user=None).status == 401
-        assert wire.request(f'{method} /burrow/v1.0').status == 403
-        assert wire.request(f'{method} /burrow/v1.0', user='operator').status == 501
-
-
 def test_a_reseller_admin_may_use_any_account(wire, burrow):
     assert Burrow(wire, user='operator').put('/q/m') == 201
     assert burrow.ids('GET', '/q') == ['m']

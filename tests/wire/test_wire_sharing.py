@@ -110,8 +110,9 @@ def test_without_a_key_nothing_is_shared(make_wire):
     assert (answer.status, answer.json['title']) == (400, 'Invalid API request')
 
 
-def test_without_a_key_no_signature_is_good(make_wire):
-    wire = make_wire()
+@pytest.mark.parametrize('key', ['', 'another secret'])
+def test_without_the_key_that_it_was_signed_with_no_signature_is_good(make_wire, key):
+    wire = make_wire(signed_url_key=key)
     url = make_wire(signed_url_key='secret').request('POST /v2/queues/jobs/share', {}).json
     assert wire.request('GET /v2/queues/jobs/messages', user=None, headers=headers(url)).status == 404
 
