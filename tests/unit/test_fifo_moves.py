@@ -38,10 +38,10 @@ class Scene:
         self.kill(len(bodies))
         self.tick(2)
 
-    def post(self, body, name='jobs'):
+    def post(self, body, name='jobs', **fields):
         """The message's id."""
         self.tick()
-        posted, = self.world.queue(name).messages.post([NewMessage(body, group=body[0], deduplication=body)])
+        posted, = self.world.queue(name).messages.post([NewMessage(body, group=body[0], deduplication=body, **fields)])
         assert posted.error is None
         return posted.id
 
@@ -241,8 +241,7 @@ def test_a_message_with_nowhere_to_go_keeps_its_group():
 def test_an_expired_message_keeps_nothing_back():
     scene = Scene([])
     for number, ttl in enumerate((60, 600)):
-        scene.tick()
-        scene.world.queue('dead').messages.post([NewMessage(f'a{number}', group='a', deduplication=str(number), ttl=ttl)])
+        scene.post(f'a{number}', 'dead', ttl=ttl)
     scene.tick(70)
     assert scene.move('jobs').moved == 1
     assert scene.drain('jobs') == ['a1']
@@ -352,7 +351,9 @@ def test_who_receives_finishes_what_a_dead_mover_began():
 def test_a_mover_may_be_frozen_at_any_request(consumers):
     """Somebody else does all of its work, and consumers receive it, before it goes on where it was."""
     bodies = ['a1', 'a2']
-    for number in count():
+
+    def frozen_at(number):
+        """A scene, what was received meanwhile, and whether it came so far."""
         scene, seen, found = Scene(bodies), count(), []
 
         def freeze(_):
@@ -364,7 +365,11 @@ def test_a_mover_may_be_frozen_at_any_request(consumers):
         scene.world.swift.fail(freeze)
         scene.run()
         scene.world.swift.heal()
-        if next(seen) <= number:
+        return scene, found, next(seen) > number
+
+    for number in count():
+        scene, found, frozen = frozen_at(number)
+        if not frozen:
             break
         assert found + scene.drain('jobs') == bodies, number
         assert [scene.count(name) for name in ('jobs', 'dead')] == [0, 0], number
