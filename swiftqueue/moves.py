@@ -13,8 +13,8 @@ old id has a tombstone and claims already.
 Between FIFO queues that is not enough: what is stored late under an id that was chosen early might come before messages
 that are in flight there. So each try to move a message is a claim of its own, with an id behind all that is there by
 then. Others leave the message alone until that claim has run out. Who comes next looks whether a former try had stored
-it; if not, he stores it under his own id, and only then withdraws what may come of the former ones. The group waits
-meanwhile, in both eyes: its first message is the only one that can be moved, and is claimed.
+it; if not, he stores it under his own id, and only then withdraws what may come of the former ones. Its group waits
+meanwhile: nothing of it is moved or received before its first message, and that is claimed.
 """
 
 from __future__ import annotations
