@@ -404,3 +404,31 @@ def test_two_at_work_move_each_message_once(cache):
     scene.run()
     assert scene.settle().status == 'completed'
     assert_in_order(scene.drain('jobs'), bodies)
+
+
+# -- how dead letters come there -------------------------------------------------------------------
+
+def test_who_buries_may_die_after_any_request():
+    """And whoever receives dead letters meanwhile has each once, in order."""
+    bodies = ['a1', 'a2']
+    for number in count():
+        scene = Scene([])
+        for body in bodies:
+            scene.post(body)
+        assert len(scene.receive('jobs')) == 2
+        scene.tick(31)
+        fault = scene.world.swift.fail(lambda call: True, Died(), skip=number, after_work=True)
+        try:
+            scene.world.queue('jobs').single_claims.create_each(10, 1)
+        except Died:
+            pass
+        scene.world.swift.heal()
+        if not fault.hits:
+            break
+        found = scene.drain('dead')
+        for _ in range(2):
+            scene.tick(RETRY)
+            assert scene.receive('jobs') == [], number
+        assert found + scene.drain('dead') == bodies, number
+        assert scene.count('jobs') == 0, number
+    assert number > 15
