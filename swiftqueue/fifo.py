@@ -142,10 +142,12 @@ class Fifo:
 
     def new_id(self, record: Record) -> str:
         """An id behind that of any message that was acknowledged and is there. For whoever has his turn."""
+        return self.engine.ids.after(self._last(record))
+
+    def _last(self, record: Record) -> str:
         name = self.queue.shards(record).last()
         # What memcached knows is for sequence numbers: they rise although the last message may be gone.
-        return self.engine.ids.after(max(parse_message(name) if name else '',
-                                         self.swift.cache.last(self.queue.name) or ''))
+        return max(parse_message(name) if name else '', self.swift.cache.last(self.queue.name) or '')
 
     def store(self, record: Record, message_id: str, envelope: Envelope, began: float) -> None:
         """Store a message with a :meth:`new_id` of the turn that ``began`` then. Raises GenerationGone, Unavailable."""
