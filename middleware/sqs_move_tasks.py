@@ -14,7 +14,7 @@ from swiftqueue.move_tasks import KEPT, MOST_RATE
 from swiftqueue.queues import Queue
 
 from .frontend import BadBody, parse_json
-from .sqs_call import FIFO, Call
+from .sqs_call import Call
 from .sqs_errors import SqsError, invalid_value
 
 _ARN = re.compile('arn:[^:]*:[^:]*:[^:]*:[^:]*:.+')
@@ -101,8 +101,6 @@ def _queue(call: Call, given: Given, name: str) -> Queue:
     if not _ARN.fullmatch(arn):
         raise _invalid(f'You must use this format to specify the {name}: arn:<partition>:<service>:<region>:'
                        '<account-id>:<resource-id>')
-    if arn.endswith(FIFO):
-        raise SqsError('UnsupportedOperation', 'The messages of FIFO queues are not moved by tasks here.')
     try:
         queue = call.queue_named(call.name_of(arn) or '')
         queue.describe()

@@ -26,7 +26,7 @@ the receipt of n from then on, whatever its clock says of the ttl. So claim n+1 
 released; else, as where the claimer died half-way, both count.
 
 A claim may also say that its message is being moved to another queue, see moves.py. Nobody claims such a message by the
-next number: who finds that claim run out carries the move out.
+next number, but to move it: who finds that claim run out carries the move out.
 
 In a FIFO queue several messages of one group may be delivered at once, and then any of them may come back before the
 others are done. As long as one of these, its *mates*, is held, it must not be delivered again. So a claimer looks at
@@ -201,7 +201,7 @@ class Claims:
                         bury(self.queue, record, entry, partial(self._win_unseen, record, entry))
                 elif record.fifo and self.engine.clock() >= entry.keep_until:
                     buried += 1
-                    self._look_at_expired(record, entry)
+                    self.look_at_expired(record, entry)
                 elif attempt := self._enter(record, entry, seconds):
                     admitted.append(attempt)
         return admitted
@@ -217,7 +217,7 @@ class Claims:
         keep_until = max(self.engine.clock() + seconds, entry.claim.keep_until if entry.claim else 0)
         return Attempt(entry, delivery, gate, entered_at, keep_until)
 
-    def _look_at_expired(self, record: Record, entry: Entry) -> None:
+    def look_at_expired(self, record: Record, entry: Entry) -> None:
         """Its group goes on once it is gone; while a claim that we have not heard of keeps it, the group waits."""
         self._pass_over(entry)
         try:
@@ -286,7 +286,7 @@ class Claims:
         """Whether the claim object is now there and ours. Raises Unavailable."""
         objects, entry, delivery = ClaimObjects(self.queue, record), attempt.entry, attempt.delivery
         ran_out = entry.delivery > 0 and not (entry.claim and entry.claim.released)
-        if ran_out and not self._over(objects, entry):
+        if ran_out and not self._over(objects, entry, and_moves=bool(record.fifo and state.move)):
             return False
         mates = self._mates(objects, entry) if record.fifo else []
         if self._held_mate(record, objects, mates):
@@ -337,12 +337,15 @@ class Claims:
             objects.release(message_id, delivery, there)
         return None
 
-    def _over(self, objects: ClaimObjects, entry: Entry) -> bool:
-        """Whether nobody holds the entry, by the claim objects and not by a row that may be late."""
+    def _over(self, objects: ClaimObjects, entry: Entry, *, and_moves: bool) -> bool:
+        """Whether nobody holds the entry, by the claim objects and not by a row that may be late.
+
+        A move that was left half-done is over for whoever tries it anew, and for others when it is finished.
+        """
         now = self.engine.clock()
         for _, there in objects.open(entry.id, entry.delivery):
             entry.claim = there
-            if there.live(now) or there.move:  # a move that was left half-done is to be finished
+            if there.live(now) or there.move and not and_moves:
                 return False
         return True
 

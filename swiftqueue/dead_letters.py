@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from swiftqueue.attributes import FIFO
 from swiftqueue.claim_objects import ClaimObjects
 from swiftqueue.errors import QueueError, QueueNotFound, Unavailable
 from swiftqueue.head import Entry
@@ -61,7 +62,8 @@ def _move(queue: Queue, record: Record, message_id: str, envelope: Envelope) -> 
     try:
         target.record()
     except QueueNotFound:
-        target.ensure({}, replace(queue.placed(record).placement, limits={}))  # where its letters were, too
+        # Where its letters were, too, and of the same kind.
+        target.ensure({FIFO: True} if record.fifo else {}, replace(queue.placed(record).placement, limits={}))
 
     # However many shards the target has when somebody tries again: it has to be the same object then.
     moved_id = in_shard(message_id, 0)

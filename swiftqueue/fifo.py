@@ -116,41 +116,48 @@ class Fifo:
         """The message's id. Raises GenerationGone and what makes the post fail."""
         check_size('The message', message.size, max_message_size(record.attributes, self.queue.options(record)))
         ttl = self.queue.messages.ttl(message, record)
-        with self._turn(record, message.group):
-            return self._post_now(record, message, client_id, ttl)
+        with self.turn(record, message.group) as began:
+            return self._post_now(record, message, client_id, ttl, began)
 
-    def _post_now(self, record: Record, message: NewMessage, client_id: str, ttl: int) -> str:
-        began, attributes = self.engine.monotonic(), record.attributes
-        ours = _Sent(self.engine.ids.after(self._last(record)), self.engine.clock())
+    def _post_now(self, record: Record, message: NewMessage, client_id: str, ttl: int, began: float) -> str:
+        attributes = record.attributes
+        ours = _Sent(self.new_id(record), self.engine.clock())
         deduplication = message.deduplication or sha256(_text(message.body)).hexdigest()
         scope = message.group if attributes.get('_deduplication_scope') == 'group' else ''
         name = sent_name(scope, deduplication)
         sent = self._register(record, name, ours)
         if sent != ours:
-            if self._is_stored(record, sent.message_id):
+            if self.is_stored(record, sent.message_id):
                 return sent.message_id
             self._take_over(record, name, ours)
-        if self.engine.monotonic() - began > _TURN_SECONDS / 2:
-            raise Unavailable('The post took too long: others may have had their turn.')
         envelope = Envelope(
             body=message.body, created_at=ours.created_at, ttl=ttl, delay=0, expires_at=ours.created_at + ttl,
             client_id=client_id, attributes=message.attributes or {}, group=message.group,
             deduplication=deduplication)
-        if not self.queue.messages.store(record, ours.message_id, envelope, ours.created_at):
-            raise Unavailable('The post took too long: somebody else has taken it over, or has the message already.')
+        self.store(record, ours.message_id, envelope, began)
         if sent != ours:
             # Not before ours is stored: its sender may just now be told that all is well.
             self.queue.messages.remove(record, sent.message_id)
-        self.swift.cache.set_last(self.queue.name, ours.message_id)
         return ours.message_id
 
+    def new_id(self, record: Record) -> str:
+        """An id behind that of any message that was acknowledged and is there. For whoever has his turn."""
+        return self.engine.ids.after(self._last(record))
+
     def _last(self, record: Record) -> str:
-        """An id that is not before that of any message that was acknowledged and is there."""
         name = self.queue.shards(record).last()
         # What memcached knows is for sequence numbers: they rise although the last message may be gone.
         return max(parse_message(name) if name else '', self.swift.cache.last(self.queue.name) or '')
 
-    def _is_stored(self, record: Record, message_id: str) -> bool:
+    def store(self, record: Record, message_id: str, envelope: Envelope, began: float) -> None:
+        """Store a message with a :meth:`new_id` of the turn that ``began`` then. Raises GenerationGone, Unavailable."""
+        if self.engine.monotonic() - began > _TURN_SECONDS / 2:
+            raise Unavailable('The post took too long: others may have had their turn.')
+        if not self.queue.messages.store(record, message_id, envelope, envelope.created_at):
+            raise Unavailable('The post took too long: somebody else has taken it over, or has the message already.')
+        self.swift.cache.set_last(self.queue.name, message_id)
+
+    def is_stored(self, record: Record, message_id: str) -> bool:
         """Whether the message is stored, and listed then, or was stored and is gone.
 
         One that nobody has listed was never acknowledged. Unless somebody has claimed it, it does not count.
@@ -177,8 +184,11 @@ class Fifo:
         return forestalled
 
     @contextmanager
-    def _turn(self, record: Record, group: str) -> Iterator[None]:
-        """Nobody else posts to the group meanwhile, as far as memcached can tell and if nobody takes very long."""
+    def turn(self, record: Record, group: str) -> Iterator[float]:
+        """Nobody else posts to the group meanwhile, as far as memcached can tell and if nobody takes very long.
+
+        Gives the instant at which it began.
+        """
         where = sent_container(self.queue.name, record.generation), f'turn {group}'
         began = self.engine.monotonic()
         entered = self.swift.cache.enter_gate(*where, _TURN_SECONDS)
@@ -186,7 +196,7 @@ class Fifo:
             self.engine.sleep(_PAUSE)
             entered = self.swift.cache.enter_gate(*where, _TURN_SECONDS)
         try:
-            yield
+            yield self.engine.monotonic()
         finally:
             if entered:
                 self.swift.cache.open_gate(*where)

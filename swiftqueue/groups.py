@@ -36,6 +36,20 @@ def first_of_each(entries: Iterable[Entry], now: float, delay: int) -> Iterator[
     return (entry for group, entry in first.items() if group not in busy and _may_be_had(entry, now, delay))
 
 
+def lines(entries: Iterable[Entry], now: float, delay: int) -> list[deque[Entry]]:
+    """Of each group all that may be had one after the other, where none of the group is in flight."""
+    entries = list(entries)
+    found = {group_of(first): deque() for first in first_of_each(entries, now, delay)}
+    whole = set(found)
+    for entry in entries:
+        if group_of(entry) in whole and not entry.gone:
+            if _may_be_had(entry, now, delay):
+                found[group_of(entry)].append(entry)
+            else:
+                whole.discard(group_of(entry))
+    return list(found.values())
+
+
 def next_of(entry: Entry, entries: Iterable[Entry], now: float, delay: int) -> Iterator[Entry]:
     """What comes after the entry in its group, up to the first that may not be had or has expired."""
     for each in entries:

@@ -251,6 +251,15 @@ def take(head: Head, count: int, source: Source, *, runs: bool = False) -> list[
         return found
 
 
+def look_on(head: Head, source: Source) -> bool:
+    """List the page of a FIFO queue, or a longer one if it was listed before; whether there was more to list."""
+    with head.lock:
+        if head.complete:
+            return False
+        (_go_on if head.entries else _load)(head, source)
+        return True
+
+
 def _free(head: Head, count: int, source: Source, runs: bool) -> list[Entry]:
     now = source.clock()
     _skip(head, now)

@@ -264,7 +264,7 @@ class _Visit:
             self.janitor.idle_at[self.account, self.queue] = idle_at + CLOCK_SKEW
             return False
         containers = {container for generation in generations for container in (generation.messages, generation.claims)}
-        for shard in range(record.shards):  # which the account's listing may be late with
+        for shard in record.shard_numbers:  # which the account's listing may be late with
             containers |= {messages_container(self.queue, record.generation, shard),
                            claims_container(self.queue, record.generation, shard)}
         if any(int(headers.get('x-container-object-count', 0)) for container in containers

@@ -72,8 +72,8 @@ class MoveTasks:
         queue = self.queue
         queue.allow('owner')
         check_integer('rate', rate, 0, MOST_RATE)
-        if queue.fifo or destination and queue.account.queue(destination).fifo:
-            raise Invalid('No task moves messages out of a FIFO queue or into one.')
+        if queue.fifo != (queue.account.queue(destination) if destination else queue).fifo:
+            raise Invalid('Source queue and destination queue must be of the same type.')
         if not self._is_dead_letter_queue():
             raise NoDeadLetterQueue('No queue sends its dead letters here.')
         stats = queue.stats()

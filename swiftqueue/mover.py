@@ -6,11 +6,15 @@ cancelled, because another process has taken it up, or because the queue was pur
 
 What has come into the queue since the task was started is no business of it, or a message that fails again and again
 would go round for ever: an id tells when, for a message that was moved has a new one.
+
+In a FIFO queue a page is of lines, one for each group. A line goes on when its first message is gone, and ends at one
+that stays; then no more of that group is moved until all has been gone through.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -18,7 +22,8 @@ from eventlet import Timeout
 
 from swiftqueue import ids
 from swiftqueue.errors import QueueError, QueueNotFound, Unavailable
-from swiftqueue.head import Entry, note_claims, read_row
+from swiftqueue.groups import group_of, lines
+from swiftqueue.head import Entry, Head, look_on, note_claims, read_row
 from swiftqueue.model import NO_DESTINATION, NO_SOURCE
 from swiftqueue.moves import begin, is_moving
 from swiftqueue.names import Record, TaskState, message_name
@@ -48,8 +53,12 @@ class Mover:
         self.number = number
         self.state = state
         self.beat_at = self.free_at = self.engine.monotonic()
+        self.until = message_name(ids.floor(state.started_at))
         self.trouble: QueueError | None = None
         self.failure = ''
+        # Of a FIFO queue, as long as it is gone through: groups whose first message stays, and messages that are gone.
+        self.waiting: set[str] = set()
+        self.gone: set[str] = set()
 
     def run(self) -> None:
         """To the end of the task, or of this process's part in it."""
@@ -74,12 +83,9 @@ class Mover:
     def _is_done(self) -> bool:
         """Go through the queue once: whether nothing was left to move and nothing went wrong. Raises _Stop."""
         before, self.trouble, self.failure = self.state.moved, None, ''
-        after, complete = '', False
+        self.waiting, self.gone = set(), set()
         try:
-            while not complete:
-                self._beat()
-                page, complete = self._page(after)
-                after = page[-1].id if page else after
+            for page in self._pages_in_order() if self.record.fifo else self._pages():
                 self._move_all(page)
         except Unavailable as error:
             self.trouble = error
@@ -87,27 +93,58 @@ class Mover:
             raise _Stop from None
         return not self.trouble and self.state.moved == before
 
-    def _page(self, after: str) -> tuple[list[Entry], bool]:
-        shards, listed_at = self.queue.shards(self.record), self.engine.clock()
-        rows, complete = shards.page(_PAGE, message_name(after) if after else '',
-                                     message_name(ids.floor(self.state.started_at)))
-        page = [read_row(row, listed_at) for row in rows]
-        note_claims(page, shards)
-        return page, complete
+    def _pages(self) -> Iterator[list[deque[Entry]]]:
+        """What may be moved, page by page; each a line of its own."""
+        after, complete = '', False
+        while not complete:
+            self._beat()
+            shards, now = self.queue.shards(self.record), self.engine.clock()
+            rows, complete = shards.page(_PAGE, message_name(after) if after else '', self.until)
+            page = [read_row(row, now) for row in rows]
+            note_claims(page, shards)
+            after = page[-1].id if page else after
+            yield [deque([entry]) for entry in page if is_moving(entry) or entry.free(self.engine.clock())]
 
-    def _move_all(self, page: list[Entry]) -> None:
+    def _pages_in_order(self) -> Iterator[list[deque[Entry]]]:
+        """What may be moved of each group, but for those that wait; until nothing is left."""
+        while True:
+            self._beat()
+            head, source, page = Head(), self.queue.source(self.record), []
+            while not page and look_on(head, source):
+                now = self.engine.clock()
+                early = [entry for entry in head.entries.values() if message_name(entry.id) < self.until]
+                head.complete |= len(early) < len(head.entries)
+                entries = [entry for entry in early if entry.id not in self.gone and not entry.gone]
+                if any(is_moving(entry) and entry.claim.live(now) for entry in entries):
+                    self.trouble = Unavailable('whoever began to move a message is given a minute for it')
+                page = [line for line in lines(entries, now, head.delay) if group_of(line[0]) not in self.waiting]
+            if not page:
+                return
+            yield page
+
+    def _move_all(self, page: list[deque[Entry]]) -> None:
         size = min(self.engine.options.subrequests, self.state.rate or self.engine.options.subrequests)
-        waiting = [entry for entry in page if is_moving(entry) or entry.free(self.engine.clock())]
-        while waiting:
-            batch, waiting = waiting[:size], waiting[size:]
+        while page:
+            batch, page = page[:size], page[size:]
             self._beat()
             self._pace(len(batch))
-            moved = sum(self.queue.swift.at_most(self._move, batch))
+            moved = sum(self.queue.swift.at_most(lambda line: self._move(line[0]), batch))
             self.state = replace(self.state, moved=self.state.moved + moved)
+            for line in batch:
+                entry = line.popleft()
+                if not entry.gone:
+                    self.waiting.add(group_of(entry))
+                    continue
+                self.gone.add(entry.id)
+                if line:
+                    page.append(line)
 
     def _move(self, entry: Entry) -> bool:
         """Whether the message was moved. Nothing is raised: one must not keep the others back."""
         try:
+            if self.record.fifo and self.engine.clock() >= entry.keep_until:  # in line until it is gone
+                self.queue.claims.look_at_expired(self.record, entry)
+                return False
             destination = self.state.destination or self._source(entry)
             if not destination and not is_moving(entry):
                 self.failure = NO_SOURCE

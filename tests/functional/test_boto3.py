@@ -227,6 +227,30 @@ def test_dead_letters_are_moved_back(sqs, queue, name):
     sqs.delete_queue(QueueUrl=dead)
 
 
+def test_dead_letters_of_a_fifo_queue_are_moved_back_in_order(sqs, name):
+    dead = sqs.create_queue(QueueName=f'{name}-dead.fifo', Attributes={'FifoQueue': 'true'})['QueueUrl']
+    arn = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=['QueueArn'])['Attributes']['QueueArn']
+
+    def policy(most):
+        return json.dumps({'deadLetterTargetArn': arn, 'maxReceiveCount': most})
+
+    queue = sqs.create_queue(QueueName=f'{name}.fifo', Attributes={
+        'FifoQueue': 'true', 'VisibilityTimeout': '0', 'RedrivePolicy': policy(1)})['QueueUrl']
+    sent = [f'{group}{number}' for number in range(4) for group in 'ab']
+    sqs.send_message_batch(QueueUrl=queue, Entries=[
+        {'Id': body, 'MessageBody': body, 'MessageGroupId': body[0], 'MessageDeduplicationId': body} for body in sent])
+    until(lambda: not receive(sqs, queue, wait=0) and counts(sqs, dead)[0] == len(sent))
+    sqs.set_queue_attributes(QueueUrl=queue, Attributes={'VisibilityTimeout': '60', 'RedrivePolicy': policy(9)})
+    sqs.start_message_move_task(SourceArn=arn)
+    until(lambda: sqs.list_message_move_tasks(SourceArn=arn)['Results'][0]['Status'] == 'COMPLETED')
+    found = drain(sqs, queue, len(sent))
+    assert [[body for body in found if body[0] == group] for group in 'ab'] == [
+        [body for body in sent if body[0] == group] for group in 'ab']
+    assert counts(sqs, dead) == (0, 0, 0)
+    sqs.delete_queue(QueueUrl=dead)
+    sqs.delete_queue(QueueUrl=queue)
+
+
 # -- errors and rights -----------------------------------------------------------------------------
 
 def test_errors_are_those_that_boto3_knows(sqs, queue):

@@ -396,7 +396,7 @@ def test_what_can_never_be_posted_keeps_nothing_waiting(world):
 def test_who_posts_waits_for_the_one_before(world):
     fifo = Fifo(world.queue())
     record = world.queue().record()
-    with fifo._turn(record, 'a'):
+    with fifo.turn(record, 'a'):
         began = world.clock()
         post(world, 'b', 0, proxy=1)
         assert world.clock() - began < 1

@@ -150,6 +150,30 @@ def test_messages_without_a_source_stay(sqs):
     assert (sqs.bodies('jobs'), sqs.bodies('dead')) == (['a'], ['direct'])
 
 
+def test_fifo_queues(sqs):
+    sqs.create('dead.fifo', FifoQueue='true')
+    policy = json.dumps({'deadLetterTargetArn': sqs.arn('dead.fifo'), 'maxReceiveCount': 1})
+    sqs.create('jobs.fifo', FifoQueue='true', RedrivePolicy=policy, VisibilityTimeout=0)
+    for body in 'abc':
+        sqs.send(sqs.url('jobs.fifo'), body, MessageGroupId='g', MessageDeduplicationId=f'only-{body}')
+    sqs.kill('jobs.fifo')
+    refused = sqs.refuses(*BAD_PARAMETER, 'StartMessageMoveTask', SourceArn=sqs.arn('dead.fifo'),
+                          DestinationArn=sqs.arn('dead'))
+    assert refused.message == 'Source queue and destination queue must be of the same type.'
+    before = sqs.receive(sqs.url('dead.fifo'), AttributeNames=['All'], VisibilityTimeout=0)
+    sqs.world.clock.advance(2)
+    sqs.start(SourceArn=sqs.arn('dead.fifo'))
+    sqs.work()
+    sqs.world.clock.advance(2)
+    after = sqs.receive(sqs.url('jobs.fifo'), AttributeNames=['All'])
+    assert [message['Body'] for message in after] == [message['Body'] for message in before] == ['a', 'b', 'c']
+    for old, new in zip(before, after, strict=True):
+        assert (new['Attributes']['MessageGroupId'], new['Attributes']['MessageDeduplicationId']) == (
+            'g', f'only-{new["Body"]}')
+        assert new['MessageId'] != old['MessageId'] and new['Attributes']['ApproximateReceiveCount'] == '1'
+        assert old['Attributes']['SequenceNumber'] < new['Attributes']['SequenceNumber']
+
+
 @pytest.mark.parametrize('destination', [True, False])
 def test_a_queue_that_is_gone(sqs, destination):
     sqs.feed('third')
@@ -180,11 +204,12 @@ def test_what_starts_no_task(sqs):
         for arn in (none, f'arn:aws:sqs:us-east-1:{STRANGER_ID}:dead', dead.replace('us-east-1', 'eu-west-3'),
                     sqs.arn('a/b')):
             refuse(NOT_FOUND, text, **{name: arn})
-        sqs.refuses(400, 'AWS.SimpleQueueService.UnsupportedOperation', 'StartMessageMoveTask', 'FIFO',
-                    **{'SourceArn': dead} | {name: sqs.arn('x.fifo')})
         refuse(BAD_PARAMETER, f'You must use this format to specify the {name}: arn:<partition>:<service>:<region>:'
                               '<account-id>:<resource-id>', **{name: 'dead'})
     refuse(BAD_PARAMETER, 'Source queue must be configured as a Dead Letter Queue.', SourceArn=sqs.arn('jobs'))
+    sqs.create('x.fifo', FifoQueue='true')
+    refuse(BAD_PARAMETER, 'Source queue and destination queue must be of the same type.',
+           DestinationArn=sqs.arn('x.fifo'))
     refuse(BAD_PARAMETER, 'Source queue arn and destination queue arn cannot be the same.', DestinationArn=dead)
     for rate in (0, 501, -1):
         refuse(BAD_PARAMETER, "Value for parameter MaxNumberOfMessagesPerSecond is invalid. Reason: You must enter a "
