@@ -30,14 +30,15 @@ from swiftqueue.names import (
 from swiftqueue.shards import Shards
 from swiftqueue.swift import LISTING_LIMIT, Swift
 
-PAGE = 200  # messages in one listing
+PAGE = 200  # messages in one listing, as long as there is something of use
 PAGE_OF_GROUPS = 2000  # where messages have groups: a quiet one may stand far behind a noisy one
 CLOCK_SKEW = 5  # seconds by which a proxy's clock may be ahead of ours
 KNOWN_SECONDS = 60  # how long our own doings stand over what listings say
 _RUNG = object()  # no bell ever shows this
-_SCAN = 50  # pages looked through before a claimer gets what was found so far
+_SCAN = 20  # pages looked through before a claimer gets what was found so far
+_MOST_CARRIED = 4 * 2 ** 20  # bytes that the rows of a page longer than that may carry
 _LOOK_SECONDS = 5  # between looks at the part before the page
-_LOOK_PAGES = 3  # listed in one of them
+_LOOK_ROWS = 2000  # listed in one of them
 _MOST_HELD = 20000  # messages before the page that are kept in mind
 
 Listing = Callable[..., list[dict[str, Any]]]
@@ -106,13 +107,14 @@ class Head:
     start: str = ''  # the id behind which the page begins
     held: dict[str, Entry] = field(default_factory=dict)  # those before it that may become free
     looked_to: str = ''  # up to which id the part before the page was listed again
-    looked_at: float = 0  # on the monotonic clock
+    looked_at: float = 0  # on the monotonic clock; never yet, while somebody is at it
     rings: int = 0  # of this worker
     taken: int = 0  # from the page, since it was listed
     grouped: bool = False  # some of its messages have groups
     fifo: bool = False
     delay: int = 0  # of a FIFO queue, which knows no other
-    length: int = PAGE  # of a FIFO queue's page
+    length: int = PAGE  # of the next listing; of a FIFO queue's page
+    most: int = LISTING_LIMIT  # rows in one listing, going by what those of the last one carry
 
     def ring(self) -> None:
         """This worker has put something into the queue that the page does not show."""
@@ -167,6 +169,7 @@ class Source:
     delayed: bool = False  # whether it goes on with what only a delay keeps back
     queue_delay: int = 0  # that of a FIFO queue
     read: Callable[[str], Envelope | None] = lambda message_id: None  # a message whose row does not show it
+    look_back: Callable[[Head], None] = lambda head: None  # has :func:`look_back` called, beside the request
 
 
 def refresh(head: Head, source: Source, seconds: float) -> bool:
@@ -194,7 +197,8 @@ def take(head: Head, count: int, source: Source, *, runs: bool = False) -> list[
             _load(head, source)
             found = _free(head, count, source.clock(), runs)
         pages = 1
-        while len(found) < (1 if head.fifo else count) and not head.complete and pages < _SCAN:
+        while len(found) < (1 if head.fifo else count) and not head.complete and pages < _SCAN \
+                and len(head.entries) <= LISTING_LIMIT:
             try:
                 _go_on(head, source)
             except QueueError:
@@ -204,7 +208,6 @@ def take(head: Head, count: int, source: Source, *, runs: bool = False) -> list[
             found = _free(head, count, source.clock(), runs)
             pages += 1
         now = source.clock()
-        _skip(head, now)
         for entry in found:
             entry.busy_until = now + source.busy_seconds
             head.note(entry, now)
@@ -213,6 +216,7 @@ def take(head: Head, count: int, source: Source, *, runs: bool = False) -> list[
 
 
 def _free(head: Head, count: int, now: float, runs: bool) -> list[Entry]:
+    _skip(head, now)
     if not (runs and head.fifo):
         return list(islice(head.free(now), count))
     found = []
@@ -231,9 +235,8 @@ def _load(head: Head, source: Source) -> None:
     head.bell = source.bell()
     listed_at = source.monotonic()
     if head.start and listed_at - head.looked_at >= _LOOK_SECONDS:
-        _look_back(head, source)
-        head.looked_at = listed_at
-    head.held = {entry.id: entry for entry in head.held.values() if entry.of_use(now)}
+        head.looked_at = math.inf
+        source.look_back(head)
     free_again = sorted(entry.id for entry in head.held.values() if entry.free(now))
     busy = sum(not entry.free(now) for entry in head.entries.values())
     head.entries, head.complete = {each: head.held[each] for each in free_again}, False
@@ -242,14 +245,16 @@ def _load(head: Head, source: Source) -> None:
         head.length = max(PAGE, head.length // 2)
         _list_fifo(head, source)
     else:
+        head.length = PAGE
         _extend(head, source, PAGE_OF_GROUPS if head.grouped else min(PAGE, max(source.least, busy + 2 * head.taken)))
     head.listed_at, head.taken = listed_at, 0
 
 
 def _go_on(head: Head, source: Source) -> None:
-    """Look further than to the page's end."""
+    """Look further than to the page's end, and further each time."""
     if not head.fifo:
-        _extend(head, source, PAGE)
+        _extend(head, source, head.length)
+        head.length = max(PAGE, min(2 * head.length, head.most))
     elif head.length >= LISTING_LIMIT:
         head.complete = True  # as far as anybody looks
     else:
@@ -289,19 +294,32 @@ def _skip(head: Head, now: float) -> None:
 def _hold(head: Head, entries: list[Entry], now: float) -> None:
     for entry in entries:
         if entry.of_use(now) and (entry.id in head.held or len(head.held) < _MOST_HELD):
-            if entry.envelope:  # there may be many; whoever claims one reads it
+            if entry.envelope and now >= entry.busy_until:  # there may be many; whoever claims one reads it
                 entry.envelope = replace(entry.envelope, body=None, attributes={}, complete=False)
             head.held[entry.id] = entry
 
 
-def _look_back(head: Head, source: Source) -> None:
-    """List some pages of the part before the page."""
-    for _ in range(_LOOK_PAGES):
-        page, complete = _list(head, source, head.looked_to, message_name(head.start) + '\x01', PAGE)
-        _hold(head, page, source.clock())
-        head.looked_to = '' if complete else page[-1].id
-        if not head.looked_to:
-            break
+def look_back(head: Head, source: Source) -> None:
+    """List some of the part before the page once more, for late rows and for what was released elsewhere.
+
+    No claimer is to wait for it. Raises GenerationGone, Unavailable.
+    """
+    try:
+        after = head.looked_to
+        page, complete = _read(head, source, after, message_name(head.start) + '\x01', _LOOK_ROWS)
+        with head.lock:
+            now = source.clock()
+            head.held = {entry.id: entry for entry in head.held.values() if entry.of_use(now)}
+            page = [_known(head, entry) for entry in page]
+            _hold(head, page, now)
+            head.looked_to = '' if complete else page[-1].id
+            free = [entry.id for entry in page if entry.free(now)]
+            if free:
+                head.bell = _RUNG
+            if any(message_id not in head.held for message_id in free):
+                head.start = after  # more than can be kept in mind: the page begins there again
+    finally:
+        head.looked_at = source.monotonic()
 
 
 def _extend(head: Head, source: Source, limit: int) -> None:
@@ -313,12 +331,20 @@ def _extend(head: Head, source: Source, limit: int) -> None:
 
 
 def _list(head: Head, source: Source, after: str, end_marker: str, limit: int) -> tuple[list[Entry], bool]:
+    page, complete = _read(head, source, after, end_marker, limit)
+    return [_known(head, entry) for entry in page], complete
+
+
+def _read(head: Head, source: Source, after: str, end_marker: str, limit: int) -> tuple[list[Entry], bool]:
+    """Entries as listings show them, and whether there are no more."""
     listed_at = source.clock()
     rows, complete = source.shards.page(limit, message_name(after) if after else '', end_marker)
     page = [read_row(row, listed_at) for row in rows]
     note_claims(page, source.shards)
     head.grouped = head.grouped or any(entry.envelope and entry.envelope.group for entry in page)
-    return [_known(head, entry) for entry in page], complete
+    if rows:
+        head.most = min(LISTING_LIMIT, _MOST_CARRIED * len(rows) // sum(len(row['hash']) for row in rows))
+    return page, complete
 
 
 def _known(head: Head, entry: Entry) -> Entry:

@@ -26,7 +26,7 @@ from swiftqueue.attributes import FIFO, FLAVOR, SHARDS
 from swiftqueue.claims import Claims
 from swiftqueue.errors import Forbidden, Invalid, QueueError, QueueNotFound, Unavailable
 from swiftqueue.flavors import Definition, Flavors
-from swiftqueue.head import KNOWN_SECONDS, Head, Source
+from swiftqueue.head import KNOWN_SECONDS, Head, Source, look_back
 from swiftqueue.ids import Ids
 from swiftqueue.limits import Options, check_integer, check_queue_name, check_size
 from swiftqueue.majorities import Majorities
@@ -61,6 +61,7 @@ _CACHED_QUEUES = 10000
 _INFO_SECONDS = 2  # Swift itself keeps them for sixty
 _PAGES = 10  # of names that are looked through for one page of queues
 _LOOKS, _AGAIN = 40, 0.05  # at a queue that somebody else is creating, and the seconds in between
+_LATER = 0.2  # seconds, for work that a request is not to wait for
 _FILTERED = 100  # queues on one of them, where every record has to be read
 
 READ, WRITE, OWNER = 'read', 'write', 'owner'
@@ -488,7 +489,16 @@ class Queue:
                       lambda: self.swift.cache.bell(self.name), engine.clock, engine.monotonic,
                       queue_delay=record.attributes.get('_default_message_delay') or 0,
                       read=lambda message_id: self.messages.read(record, message_id, newest=True),
+                      look_back=lambda head: eventlet.spawn_n(self.detached()._look_back, record, head),
                       **options)
+
+    def _look_back(self, record: Record, head: Head) -> None:
+        """In a green thread of its own, when the claim that set it off is answered."""
+        self.engine.sleep(_LATER)
+        try:
+            look_back(head, self.source(record))
+        except QueueError as error:
+            self.swift.logger.warning('swiftqueue: the head of %s cannot be listed: %s', self.name, error)
 
     def shards(self, record: Record) -> Shards:
         """The containers of the record's generation."""
@@ -543,7 +553,7 @@ class Queue:
 
     def detached(self) -> Queue:
         """The same queue, for work that goes on when the request is over."""
-        return self.account.detached().queue(self.name)
+        return Queue(self.account.detached(), self.name)
 
     def hint_at_move(self, task_id: str) -> None:
         """Have the record say that there is that move task, or none for ''. Raises QueueNotFound, Unavailable."""

@@ -1,11 +1,13 @@
 """What each operation may cost in Swift requests: section "What each step costs" of the architecture page."""
 
+import eventlet
 import pytest
 from world import World
 
 from swiftqueue.errors import Unavailable
 from swiftqueue.model import NewMessage
 from swiftqueue.named import Selection
+from swiftqueue.names import ClaimState, Envelope, claim_name, message_name
 
 
 @pytest.fixture
@@ -52,6 +54,47 @@ def test_claim(world, spent):
     assert cold == {'GET': 2, 'PUT': 10}
     _, warm = spent(lambda: world.queue().claims.create(10))
     assert warm == {'PUT': 10}
+
+
+IN_FRONT = 700  # of no use to a claimer
+
+
+def put_rows(world, messages, claimed):
+    """That many messages by their rows alone, each with a claim that runs or none."""
+    queue, now = world.queue(), world.clock()
+    record, state = queue.record(), ClaimState('core', 3600, 0, now, now + 3600, now + 3660)
+    for _ in range(messages):
+        message_id = world.engines[0].ids.new()
+        envelope = Envelope('x', now, 60, 0, now + 60, 'me')
+        queue.swift.store(queue.shards(record).messages(message_id), message_name(message_id), b'',
+                          envelope.row('etag', 4096), now)
+        if claimed:
+            queue.swift.store(queue.shards(record).claims(message_id), claim_name(message_id, 1), b'',
+                              state.headers('etag'), now)
+
+
+@pytest.mark.parametrize('claimed', [True, False], ids=['in flight', 'expired'])
+def test_a_long_head_of_the_queue_costs_the_first_claim_alone(world, spent, claimed):
+    put_rows(world, IN_FRONT, claimed)
+    world.tick(61)
+    posted = {message.id for message in post(world, 4)}
+    found = []
+
+    def claim():
+        found.extend(message.id for message in world.queue().claims.create(1).messages)
+
+    def look_back():
+        for _ in range(3):
+            eventlet.sleep()
+    world.queue().record()
+    # Of messages, and of claims, listings of 50, 200, 400 and what is left.
+    assert spent(claim)[1] == {'GET': 2 * 4, 'PUT': 1}
+    assert spent(look_back)[1] == {}
+    for beside in ({'GET': 2}, {}, {'GET': 2}):  # every five seconds, when the claim is answered
+        world.tick(2.5)
+        assert spent(claim)[1] == {'GET': 2, 'HEAD': 1, 'PUT': 1}  # as from an empty queue
+        assert spent(look_back)[1] == beside
+    assert set(found) == posted
 
 
 def test_ack(world, spent):

@@ -7,7 +7,7 @@ from world import ACCOUNT, World
 from swiftqueue import head as head_module
 from swiftqueue.claim_objects import ClaimObjects
 from swiftqueue.errors import Unavailable
-from swiftqueue.head import CLOCK_SKEW, KNOWN_SECONDS, PAGE, Head, Source, claims_between, take
+from swiftqueue.head import CLOCK_SKEW, KNOWN_SECONDS, PAGE, Head, Source, claims_between, look_back, take
 from swiftqueue.model import NewMessage
 from swiftqueue.names import (
     ClaimState,
@@ -31,6 +31,7 @@ def world():
     world.generation = record.generation
     world.messages = messages_container('jobs', record.generation)
     world.claims = claims_container('jobs', record.generation)
+    world.looks = []  # heads that are to be looked at again
     yield world
     world.swift.assert_no_leaks()
 
@@ -44,7 +45,7 @@ def source(world, seconds=1, proxy=0, app=None):
     swift = world.queue(proxy=proxy).swift
     swift.app = app or world.swift
     return Source(Shards(swift, 'jobs', world.generation, 1), seconds, BUSY,
-                  lambda: swift.cache.bell('jobs'), world.clock, world.clock)
+                  lambda: swift.cache.bell('jobs'), world.clock, world.clock, look_back=world.looks.append)
 
 
 def post(world, *bodies, **fields):
@@ -360,6 +361,8 @@ def until_taken(world, head, polls=10):
         world.tick(2.5)
         with world.swift.recording() as calls:
             found = taken(world, head)
+        while world.looks:
+            look_back(world.looks.pop(), source(world))
         if found:
             return found, len(calls)
     return [], None
@@ -373,7 +376,7 @@ def test_expired_messages_at_the_head_do_not_keep_a_claimer_from_the_rest(world,
     fresh = post(world, 'another')
     found, listings = until_taken(world, head)
     assert found == fresh
-    assert listings <= 2 + 2 * 3  # the page, and a look back
+    assert listings == 2
 
 
 def test_messages_in_flight_at_the_head_are_passed_over_and_taken_when_their_claims_run_out(world, head, small_pages):
