@@ -237,7 +237,7 @@ def _load(head: Head, source: Source) -> None:
     if head.start and listed_at - head.looked_at >= _LOOK_SECONDS:
         head.looked_at = math.inf
         source.look_back(head)
-    free_again = sorted(entry.id for entry in head.held.values() if entry.free(now))
+    free_again = sorted(entry.id for entry in head.held.values() if entry.id <= head.start and entry.free(now))
     busy = sum(not entry.free(now) for entry in head.entries.values())
     head.entries, head.complete = {each: head.held[each] for each in free_again}, False
     head.fifo, head.delay = source.shards.fifo, source.queue_delay

@@ -1,5 +1,7 @@
 """The head page: late listings, busy entries, failures, and many takers at once."""
 
+from urllib.parse import parse_qs
+
 import eventlet
 import pytest
 from world import ACCOUNT, World
@@ -408,6 +410,77 @@ def test_what_happened_before_the_page_is_noticed_after_a_while(world, head, sma
     found = until_taken(world, head, polls=20)[0]
     found += until_taken(world, head, polls=20)[0] if len(found) < 2 else []
     assert sorted(found) == sorted([held[7], *late])
+
+
+def test_pages_grow_while_nothing_is_of_use_and_do_not_pile_up(world, head, small_pages, monkeypatch):
+    monkeypatch.setattr(head_module, '_SCAN', 10)
+    monkeypatch.setattr(head_module, '_MOST_CARRIED', 14 * 1000)
+    post(world, *range(10), ttl=60)
+    post(world, *['x' * 1000] * 40, ttl=60)
+    world.clock.advance(61)
+    fresh = post(world, *range(3))
+    with world.swift.recording() as calls:
+        assert taken(world, head, 1) == fresh[:1]
+    limits = [int(parse_qs(call.query)['limit'][0]) for call in calls if call.container == world.messages]
+    # What the rows before carry is all that is known of those that come.
+    assert limits[:3] == [5, 5, 10]
+    assert max(limits[3:]) < 14
+    assert head.start and len(head.entries) < 3 + 5
+
+
+def test_who_looks_back_may_fail_and_does_so_for_no_claimer(world, head, small_pages):
+    for message_id in post(world, *range(10)):
+        put_claim(world, message_id, ttl=600)
+    fresh = post(world, *range(3))
+    assert taken(world, head, 1) == fresh[:1]
+    world.tick(6)
+    assert taken(world, head, 1) == fresh[1:2]
+    behind, = world.looks
+    world.swift.fail(('GET', world.claims), 503, times=1)
+    with pytest.raises(Unavailable):
+        look_back(behind, source(world))
+    world.tick(4)
+    assert taken(world, head, 1) == fresh[2:]
+    assert len(world.looks) == 1
+    world.tick(4)
+    assert taken(world, head, 1) == []
+    assert len(world.looks) == 2  # once in five seconds, whatever became of it
+
+
+@pytest.mark.parametrize('acked', [False, True])
+def test_what_somebody_finds_who_looks_back_is_offered_at_once_unless_it_was_acked(world, head, small_pages, acked):
+    world.swift.lagging = ALL
+    late, = post(world, 'late')
+    world.swift.lagging = set()
+    for message_id in post(world, *range(10)):
+        put_claim(world, message_id, ttl=600)
+    assert taken(world, head, 1) == []
+    assert head.start > late
+    world.swift.deliver_rows()
+
+    def meanwhile(environ, start_response):
+        if acked and environ['PATH_INFO'].endswith(world.claims):
+            head.forget(late, world.clock())
+        return world.swift(environ, start_response)
+    look_back(head, source(world, app=meanwhile))
+    assert taken(world, head) == ([] if acked else [late])
+
+
+def test_more_releases_than_can_be_kept_in_mind_begin_the_page_again(world, head, small_pages, monkeypatch):
+    monkeypatch.setattr(head_module, '_MOST_HELD', 5)
+    held = post(world, *range(20))
+    states = {message_id: put_claim(world, message_id, ttl=6000) for message_id in held}
+    assert until_taken(world, head, polls=3)[0] == []
+    assert head.start > held[10]
+    there = ClaimObjects(world.queue(proxy=1), world.queue(proxy=1).record())
+    for message_id in held:
+        there.release(message_id, 1, states[message_id])
+    found = []
+    for _ in range(2):
+        found += until_taken(world, head)[0]
+        for message_id in found:
+            head.forget(message_id, world.clock())
+    assert found == held
 
 
 def test_an_ack_before_the_page_is_remembered(world, head, small_pages):
