@@ -107,7 +107,7 @@ class Head:
     start: str = ''  # the id behind which the page begins
     held: dict[str, Entry] = field(default_factory=dict)  # those before it that may become free
     looked_to: str = ''  # up to which id the part before the page was listed again
-    looked_at: float = 0  # on the monotonic clock; never yet, while somebody is at it
+    looked_at: float = 0  # on the monotonic clock; infinite while somebody is at it
     rings: int = 0  # of this worker
     taken: int = 0  # from the page, since it was listed
     grouped: bool = False  # some of its messages have groups

@@ -497,6 +497,8 @@ class Queue:
         self.engine.sleep(_LATER)
         try:
             look_back(head, self.source(record))
+        except GenerationGone:
+            pass  # and the head with it
         except QueueError as error:
             self.swift.logger.warning('swiftqueue: the head of %s cannot be listed: %s', self.name, error)
 

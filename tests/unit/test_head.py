@@ -447,6 +447,19 @@ def test_who_looks_back_may_fail_and_does_so_for_no_claimer(world, head, small_p
     assert len(world.looks) == 2  # once in five seconds, whatever became of it
 
 
+def test_a_claim_is_answered_whether_the_look_back_it_sets_off_fails_or_not(world, small_pages, caplog):
+    for message_id in post(world, *range(10)):
+        put_claim(world, message_id, ttl=600)
+    fresh = post(world, *range(2))
+    for message_id in fresh:
+        world.tick(6)
+        assert [message.id for message in world.queue().claims.create(1).messages] == [message_id]
+    world.swift.fail(('GET', world.claims), 503, times=1)
+    for _ in range(3):
+        eventlet.sleep()
+    assert 'the head of jobs cannot be listed' in caplog.text
+
+
 @pytest.mark.parametrize('acked', [False, True])
 def test_what_somebody_finds_who_looks_back_is_offered_at_once_unless_it_was_acked(world, head, small_pages, acked):
     world.swift.lagging = ALL
