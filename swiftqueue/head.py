@@ -38,7 +38,7 @@ _RUNG = object()  # no bell ever shows this
 _SCAN = 20  # pages looked through before a claimer gets what was found so far
 _MOST_CARRIED = 4 * 2 ** 20  # bytes that the rows of a page longer than that may carry
 _LOOK_SECONDS = 5  # between looks at the part before the page
-_LOOK_ROWS = 2000  # listed in one of them
+_LOOK_ROWS = 1000  # listed in one of them
 _MOST_HELD = 20000  # messages before the page that are kept in mind
 
 Listing = Callable[..., list[dict[str, Any]]]

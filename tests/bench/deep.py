@@ -49,7 +49,6 @@ FEW = 500  # messages that are there to be claimed
 COLD_TRIES = 8
 FIRST_TRIES = 3  # each in a queue of its own
 PAUSE = 2.5  # seconds, longer than a worker acts on what it has read
-BESIDE = 0.5  # seconds; what goes on beside a claim is over by then
 WARM_SECONDS = 3
 ROUNDS = 3
 _BATCH = 10_000  # rows in one commit
@@ -241,7 +240,7 @@ def _try(stage: Stage, case: Case, column: str, ground: Ground, client: Client, 
     sample = repeat([client], partial(_claim, ground), seconds=seconds)
     if sample.failures:
         raise RuntimeError(next(iter(sample.failures)))
-    time.sleep(BESIDE)
+    stage.settle()  # what goes on beside a claim
     case.latencies[column] += sample.latencies
     case.requests[column].append((stage.requests()[0] - before).total() / sample.operations)
     case.empty += sample.empty
