@@ -231,6 +231,7 @@ def take(head: Head, count: int, source: Source, *, runs: bool = False) -> list[
             _load(head, source)
             found = _free(head, count, source, runs)
         pages = 1
+        # What is of no use takes no room, as it is skipped, unless it stands behind something that is found.
         while len(found) < (1 if head.fifo else count) and not head.complete and pages < _SCAN \
                 and len(head.entries) <= LISTING_LIMIT:
             try:
@@ -283,6 +284,7 @@ def _load(head: Head, source: Source) -> None:
     if head.start and listed_at - head.looked_at >= _LOOK_SECONDS:
         head.looked_at = math.inf
         source.look_back(head)
+    # What is behind the start now was before it once, and is listed.
     free_again = sorted(entry.id for entry in head.held.values() if entry.id <= head.start and entry.free(now))
     busy = sum(not entry.free(now) for entry in head.entries.values())
     head.due = {each: until for each, until in head.due.items() if each in head.entries or now - until < KNOWN_SECONDS}
