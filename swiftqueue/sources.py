@@ -10,9 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from swiftqueue.errors import Unavailable
+from swiftqueue.names import SOURCES, parse_source
 from swiftqueue.swift import TICK, GenerationGone, Swift, modified_at
-
-_CONTAINER = 'subscribed'
 
 
 @dataclass(frozen=True)
@@ -29,25 +28,24 @@ def add(swift: Swift, queue: str) -> None:
     service, now = swift.service(), swift.clock()
     for _ in range(2):
         try:
-            if not service.store(_CONTAINER, f'{swift.account}/{queue}', b'', {}, now):
+            if not service.store(SOURCES, f'{swift.account}/{queue}', b'', {}, now):
                 raise Unavailable('The queue was taken off the list of the notifiers.')
             return
         except GenerationGone:
-            service.put_container(_CONTAINER)
+            service.put_container(SOURCES)
     raise Unavailable('The list of the notifiers cannot be written.')
 
 
 def remove(swift: Swift, source: Source) -> None:
     """Take the queue off the list unless it was put there again. Raises Unavailable."""
-    swift.service().delete_as_of(_CONTAINER, f'{source.account}/{source.queue}', source.listed_at + TICK)
+    swift.service().delete_as_of(SOURCES, f'{source.account}/{source.queue}', source.listed_at + TICK)
 
 
 def listed(swift: Swift) -> Iterator[Source]:
     """All that are on the list. Raises Unavailable."""
     try:
-        for rows in swift.service().pages(_CONTAINER):
+        for rows in swift.service().pages(SOURCES):
             for row in rows:
-                account, _, queue = row['name'].partition('/')
-                yield Source(account, queue, modified_at(row))
+                yield Source(*parse_source(row['name']), modified_at(row))
     except GenerationGone:  # nobody has ever subscribed to anything
         return
