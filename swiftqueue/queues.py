@@ -36,6 +36,7 @@ from swiftqueue.move_tasks import MoveTasks
 from swiftqueue.named import NamedMessages
 from swiftqueue.names import (
     ENDED,
+    SUBSCRIBED,
     TOPIC,
     WEBHOOK,
     Placement,
@@ -247,6 +248,8 @@ class Queue:
         read_at = engine.monotonic()
         response = self.swift.head_container(queue_container(self.name))
         record = parse_record(response.headers) if response.status == 204 else None
+        if record and record.subscribed_at < _subscribed_at(epoch):  # by a replica that has missed it
+            record = replace(record, subscribed_at=_subscribed_at(epoch))
         self._deleted_at = response.deleted_at
         if record is None:
             engine.records.pop(self.key, None)
@@ -281,12 +284,15 @@ class Queue:
         return None
 
     def _epoch(self) -> str | None:
-        """Changes with the record, where memcached carries the news between proxies."""
+        """Changes with the record, where memcached carries the news between proxies; see :func:`_subscribed_at`."""
         return self.swift.cache.epoch(self.name)
 
-    def _changed(self) -> None:
+    def _changed(self, subscribed_at: float | None = None) -> None:
+        """Have all proxies read the record anew; None leaves it at what they know of subscriptions."""
+        if subscribed_at is None:
+            subscribed_at = _subscribed_at(self._epoch())
         self.engine.records.pop(self.key, None)
-        self.swift.cache.set_epoch(self.name, self.engine.token_bytes(8).hex())
+        self.swift.cache.set_epoch(self.name, f'{self.engine.token_bytes(8).hex()} {subscribed_at:.5f}')
 
     def with_generation(self, work: Callable[[Record], Result], seconds: float = RECORD_SECONDS,
                         record: Record | None = None) -> Result:
@@ -376,7 +382,7 @@ class Queue:
         headers = record.headers()  # may be too large: then nothing is stored
         self._begin(record)
         new = self.swift.put_container(queue_container(self.name), headers, now)
-        self._changed()
+        self._changed(0)
         return new
 
     def attributes(self) -> dict[str, Any]:
@@ -469,7 +475,7 @@ class Queue:
             self.swift.at_most(lambda container: self.swift.post_container(container, ended), sorted(containers))
             if not self.swift.delete_container(queue_container(self.name), self._after(record)):
                 raise Unavailable('The queue was changed while it was deleted.')
-            self._changed()
+            self._changed(0)
 
     def head(self, record: Record) -> Head:
         """What this worker knows of the queue's oldest messages."""
@@ -557,7 +563,7 @@ class Queue:
         """Change the record. Raises QueueNotFound, Unavailable."""
         if not self.swift.post_container(queue_container(self.name), headers, timestamp):
             raise QueueNotFound(f'There is no queue {self.name}.')
-        self._changed()
+        self._changed(float(headers[SUBSCRIBED] or 0) if SUBSCRIBED in headers else None)
 
     def _check(self, attributes: dict[str, Any], options: Options) -> None:
         if not isinstance(attributes, dict):
@@ -579,6 +585,11 @@ class Queue:
         except Forbidden:
             shown = {name: value for name, value in shown.items() if name not in ('_read_acl', '_write_acl')}
         return shown
+
+
+def _subscribed_at(epoch: str | None) -> float:
+    """What the epoch tells of the record: a post must not pass over subscribers because one replica has missed them."""
+    return float((epoch or '').partition(' ')[2] or 0)
 
 
 def _as_text(value: Any) -> str:

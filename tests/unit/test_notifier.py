@@ -5,7 +5,7 @@ from janitors import DAY, ModelReplicas, janitor_of
 from notifiers import HOOK, Webhooks, a_world, bodies, notifier_of, post, run, subscribe, swift_of, topic
 
 from swiftqueue import sources
-from swiftqueue.errors import QueueError
+from swiftqueue.errors import QueueError, SubscriptionExists, Unavailable
 from swiftqueue.fanout import Fanout
 from swiftqueue.janitor import queues_of
 from swiftqueue.model import NewMessage
@@ -145,6 +145,54 @@ def test_who_subscribed_is_given_what_is_posted_though_a_container_server_missed
     run(world)
     world.swift.first_replica = 1
     assert bodies(world, 'new') == bodies(world, 'old') == ['a']
+
+
+def test_a_post_does_not_pass_over_subscribers_of_whom_a_container_server_has_not_heard(world):
+    world.swift.down_containers = {0}
+    subscribe(world, 'queue://copy')
+    world.queue().configure(lambda attributes: attributes | {'colour': 'red'})
+    world.swift.down_containers = set()
+    world.swift.first_replica = 0
+    for proxy in (0, 1):
+        world.tick(3)
+        post(world.queue(proxy=proxy), proxy)
+    run(world)
+    world.swift.first_replica = 1
+    assert bodies(world, 'copy') == [0, 1]
+
+
+def test_what_is_told_of_subscribers_ends_with_the_queue(world):
+    subscribe(world, 'queue://copy')
+    world.queue().delete()
+    world.tick()
+    world.queue().create()
+    assert world.queue(proxy=1).record().subscribed_at == 0
+
+
+def test_who_subscribed_is_given_what_is_posted_though_the_row_is_late_everywhere(world, hooks):
+    subscribe(world, 'queue://other')
+    world.swift.lag_chance = 1
+    for subscriber in ('queue://copy', HOOK):
+        subscribe(world, subscriber)
+    world.swift.lag_chance = 0
+    post(world.queue(), 'a')
+    run(world, hooks)
+    assert bodies(world, 'copy') == bodies(world, 'other') == hooks.bodies() == ['a']
+
+
+def test_who_is_told_that_he_has_subscribed_is_listed(world):
+    """Also if the one that did it was told that container servers are silent."""
+    subscribe(world, 'queue://other')
+    majorities, world.engines[0].majorities = world.engines[0].majorities, None
+    world.swift.lag_chance = 1
+    for error in (Unavailable, SubscriptionExists):
+        with pytest.raises(error):
+            subscribe(world, 'queue://copy')
+        world.engines[0].majorities = majorities
+    world.swift.lag_chance = 0
+    post(world.queue(), 'a')
+    run(world)
+    assert bodies(world, 'copy') == ['a']
 
 
 def test_too_few_container_servers_do_not_make_a_queue_without_subscribers(world):
