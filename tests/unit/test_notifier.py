@@ -95,6 +95,75 @@ def test_copies_keep_ttl_and_delay_and_do_not_come_back_when_they_are_done_with(
     assert bodies(world, 'copy') == []
 
 
+def fifo(world, **attributes):
+    world.queue('line').create({'_fifo': True, **attributes})
+    subscribe(world, 'queue://line')
+    return world.queue('line')
+
+
+def take(queue):
+    """All that is there, one after the other."""
+    taken = []
+    while claim := queue.claims.create():
+        for message in claim.messages:
+            taken.append((message.body, message.group))
+            queue.claims.ack(message.id, claim.id)
+    return taken
+
+
+def test_a_copy_in_a_fifo_queue_keeps_its_group_or_has_that_of_its_queue(world):
+    line = fifo(world)
+    post(world.queue(), 'a')
+    post(world.queue(), 'b', 'c', group='red')
+    run(world)
+    assert sorted(take(line)) == [('a', 'jobs'), ('b', 'red'), ('c', 'red')]
+
+
+def test_a_copy_comes_behind_what_is_in_a_fifo_queue_whenever_it_was_posted(world):
+    line = fifo(world)
+    posted = post(world.queue(), 'early')
+    world.tick(20)
+    late = NewMessage('late', group='jobs', deduplication='one')
+    assert not line.messages.post([late])[0].error
+    assert posted[0] < line.messages.list().items[0].id
+    world.tick(3)
+    run(world)
+    assert [body for body, _ in take(line)] == ['late', 'early']
+
+
+def test_a_copy_in_a_fifo_queue_ends_when_its_message_does(world):
+    line = fifo(world)
+    post(world.queue(), 'a', ttl=100)
+    world.tick(70)
+    run(world)
+    assert 1 <= line.messages.list().items[0].ttl <= 30
+    world.tick(40)
+    assert take(line) == []
+
+
+def test_a_fifo_queue_is_given_a_delayed_message_when_it_is_due_and_its_neighbours_with_it(world):
+    line = fifo(world)
+    post(world.queue(), 'a', 'b', delay=20)
+    for bodies_now in ([], ['a', 'b'], []):
+        run(world)
+        assert [body for body, _ in take(line)] == bodies_now
+        world.tick(20)
+    assert posts(world) == []
+
+
+@pytest.mark.parametrize('number', range(24))
+def test_a_post_that_is_brought_again_is_in_a_fifo_queue_once(world, number):
+    line = fifo(world)
+    post(world.queue(), 'a', 'b')
+    dies_at(world, Webhooks(), number, after_work=True)
+    world.tick(40)
+    taken = take(line)
+    world.tick(40)
+    run(world, proxy=0)
+    assert taken + take(line) == [('a', 'jobs'), ('b', 'jobs')]
+    assert posts(world) == []
+
+
 def test_a_message_that_expired_is_given_to_nobody(world, hooks):
     subscribe(world, HOOK)
     post(world.queue(), 'a', ttl=60)
