@@ -24,7 +24,7 @@ from swiftqueue.container_servers import Containers
 from swiftqueue.errors import QueueError, QueueNotFound
 from swiftqueue.fifo import Fifo
 from swiftqueue.model import Subscription
-from swiftqueue.names import TOPIC, WEBHOOK, Envelope, Post, Record, decode_row, parse_post, post_name
+from swiftqueue.names import TOPIC, Envelope, Post, Record, decode_row, parse_post, post_name
 from swiftqueue.swift import GenerationGone, modified_at
 from swiftqueue.webhooks import notification
 
@@ -123,7 +123,7 @@ class Fanout:
         """Whether a FIFO queue has to wait for delayed messages: there, they would be given out at once."""
         now = self.engine.clock()
         delayed = any(ids.available_at(message_id) > now for message_id, _ in post.messages)
-        return delayed and not target.name.startswith(WEBHOOK) and self._made(target).fifo
+        return delayed and self._made(target).fifo
 
     def _copy(self, subscription: Subscription, target: Queue, message_id: str, envelope: Envelope) -> None:
         if not subscription.queue:

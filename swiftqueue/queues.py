@@ -287,10 +287,8 @@ class Queue:
         """Changes with the record, where memcached carries the news between proxies; see :func:`_subscribed_at`."""
         return self.swift.cache.epoch(self.name)
 
-    def _changed(self, subscribed_at: float | None = None) -> None:
-        """Have all proxies read the record anew; None leaves it at what they know of subscriptions."""
-        if subscribed_at is None:
-            subscribed_at = _subscribed_at(self._epoch())
+    def _changed(self, subscribed_at: float = 0) -> None:
+        """Have all proxies read the record anew."""
         self.engine.records.pop(self.key, None)
         self.swift.cache.set_epoch(self.name, f'{self.engine.token_bytes(8).hex()} {subscribed_at:.5f}')
 
@@ -382,7 +380,7 @@ class Queue:
         headers = record.headers()  # may be too large: then nothing is stored
         self._begin(record)
         new = self.swift.put_container(queue_container(self.name), headers, now)
-        self._changed(0)
+        self._changed()
         return new
 
     def attributes(self) -> dict[str, Any]:
@@ -475,7 +473,7 @@ class Queue:
             self.swift.at_most(lambda container: self.swift.post_container(container, ended), sorted(containers))
             if not self.swift.delete_container(queue_container(self.name), self._after(record)):
                 raise Unavailable('The queue was changed while it was deleted.')
-            self._changed(0)
+            self._changed()
 
     def head(self, record: Record) -> Head:
         """What this worker knows of the queue's oldest messages."""
@@ -563,7 +561,10 @@ class Queue:
         """Change the record. Raises QueueNotFound, Unavailable."""
         if not self.swift.post_container(queue_container(self.name), headers, timestamp):
             raise QueueNotFound(f'There is no queue {self.name}.')
-        self._changed(float(headers[SUBSCRIBED] or 0) if SUBSCRIBED in headers else None)
+        subscribed_at = _subscribed_at(self._epoch())
+        if SUBSCRIBED in headers and timestamp > subscribed_at:
+            subscribed_at = float(headers[SUBSCRIBED] or 0)
+        self._changed(subscribed_at)
 
     def _check(self, attributes: dict[str, Any], options: Options) -> None:
         if not isinstance(attributes, dict):

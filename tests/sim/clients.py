@@ -10,7 +10,6 @@ import random
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
-from itertools import cycle
 from math import ceil
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -130,7 +129,7 @@ class Client:
         stored = [path.rpartition('/')[2] for path in (answer.content or {}).get('resources', ())]
         if answer.phase == 'ok':
             self.shared.posted.update((value, message_id) for value, message_id in zip(
-                values, cycle(stored), strict=False) if value in sure)
+                values, stored * (len(values) // count), strict=True) if value in sure)
             if ttl < LONG:
                 self.shared.ended.update(values)
         for value, number in numbers.items():

@@ -18,7 +18,7 @@ from swiftqueue.names import queue_of, subscription_name
 from swiftqueue.queues import RECORD_SECONDS
 from swiftqueue.webhooks import NotSent
 
-from .clients import JOBS, LONG, Answer, Client, Shared
+from .clients import JOBS, LONG, Client, Shared
 
 COPIES = ('copy-0', 'copy-1')
 HOOK = 'https://hook.example.com/'
@@ -38,9 +38,9 @@ class Publisher(Client):
 
     shared: PublishingShared
 
-    def call(self, method: str, path: str, body: Any = None, **options: Any) -> Answer:
-        self.kind = 'topics' if self.shared.topic else 'queues'
-        return super().call(method, path, body, **options)
+    @property
+    def kind(self) -> str:
+        return 'topics' if self.shared.topic else 'queues'
 
     def values(self, bodies: range) -> list[str]:
         return [_value(body, place) for place in self.shared.sure_from for body in bodies]
