@@ -1,4 +1,4 @@
-"""A watcher for Swift's object auditor: writes the rows again of messages and claims that no listing shows.
+"""A watcher for Swift's object auditor: writes the rows again of what no listing shows though it should.
 
 Swift's own way to look at every object of a node, again and again. Section of ``object-server.conf``:
 
@@ -21,7 +21,6 @@ from swift.common.utils import Timestamp, config_true_value, non_negative_float,
 from swift.obj.diskfile import extract_policy
 
 from swiftqueue.errors import QueueError
-from swiftqueue.names import has_rows_that_matter
 from swiftqueue.rows import Fate, Place, Rows, reclaim_age
 
 
@@ -38,7 +37,7 @@ class RowWatcher:
         self.young = self.unknown = 0
 
     def start(self, audit_type: str, **_: Any) -> None:
-        """The auditor begins a pass. The one over empty files alone is not for us: no message is empty."""
+        """The auditor begins a pass. The one over empty files alone is not for us: the other sees these, too."""
         self.looks = audit_type != 'ZBF'
         self.fates.clear()
         self.young = self.unknown = 0
@@ -48,7 +47,7 @@ class RowWatcher:
         if not self.looks:
             return
         place = Place(*split_path(object_metadata['name'], 3, 3, True))
-        if not has_rows_that_matter(place.container):
+        if not place.queue:
             return
         if time.time() - float(Timestamp(object_metadata['X-Timestamp'])) < self.grace_age:
             self.young += 1

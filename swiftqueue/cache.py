@@ -14,7 +14,7 @@ _BELLS = 'swiftqueue-bells'  # stands for the memcached server that has all bell
 _BELL_SECONDS = 3600
 _LAST_SECONDS = 86400
 _ATTEMPT_SECONDS = 300
-_EPOCH_SECONDS = 60  # longer than any worker acts on a record it has read
+_EPOCH_SECONDS = 86400  # longer than a container server is down, and any worker acts on a record it has read
 
 
 class Cache:

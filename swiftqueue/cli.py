@@ -56,9 +56,10 @@ nodes that reach the storage servers and, for webhooks, the internet.
 
 _FSCK_DESCRIPTION = """\
 Find messages and claims that exist but that no listing shows, so that nobody
-is given them, and write their listing rows again. It looks at the disks of
-this machine and has to be run on every node with an object server, while
-Swift runs. What was acked, expired, purged or deleted does not come back.
+is given them, also what waits for subscribers, and write their listing rows
+again. It looks at the disks of this machine and has to be run on every node
+with an object server, while Swift runs. What was acked, expired, purged or
+deleted does not come back.
 """
 
 _FSCK_EPILOG = """\

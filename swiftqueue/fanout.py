@@ -5,6 +5,9 @@ has an id made of the message's and the subscription's, and carries the instant 
 notifiers at one post, or one that died half-way, write the same thing; and where the copy was acked in between, its
 tombstone is newer and the repeated PUT changes nothing.
 
+A FIFO queue is given a copy as if it were posted there just now, or it would come before what was received already. Its
+deduplication id is the message's id, so it is posted once, though only for as long as that is known.
+
 What could not be brought to a subscriber stays for it alone. It then fails at once for the rest of a pass, so that the
 others need not wait for it.
 """
@@ -12,14 +15,16 @@ others need not wait for it.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from swiftqueue import ids
 from swiftqueue.container_servers import Containers
 from swiftqueue.errors import QueueError, QueueNotFound
+from swiftqueue.fifo import Fifo
 from swiftqueue.model import Subscription
-from swiftqueue.names import Envelope, Post, Record, decode_row, parse_post, post_name
+from swiftqueue.names import TOPIC, Envelope, Post, Record, decode_row, parse_post, post_name
 from swiftqueue.swift import GenerationGone, modified_at
 from swiftqueue.webhooks import notification
 
@@ -103,6 +108,8 @@ class Fanout:
         target = self.queue.account.queue(subscription.queue) if subscription.queue \
             else self.queue.account.webhook(subscription.id)
         try:
+            if self._is_early(target, post):
+                return False
             for message_id, envelope in post.messages:
                 if self.engine.clock() < envelope.expires_at:
                     self._copy(subscription, target, message_id, envelope)
@@ -112,13 +119,30 @@ class Fanout:
         target.ring()
         return True
 
+    def _is_early(self, target: Queue, post: Post) -> bool:
+        """Whether a FIFO queue has to wait for delayed messages: there, they would be given out at once."""
+        now = self.engine.clock()
+        delayed = any(ids.available_at(message_id) > now for message_id, _ in post.messages)
+        return delayed and self._made(target).fifo
+
     def _copy(self, subscription: Subscription, target: Queue, message_id: str, envelope: Envelope) -> None:
         if not subscription.queue:
             envelope = notification(self.queue.name, message_id, envelope)
+        copy_id = ids.derived(message_id, subscription.id)
+
+        def store(record: Record) -> None:
+            if record.fifo:
+                group = envelope.group or self.queue.name.removeprefix(TOPIC)
+                Fifo(target).copy(record, replace(envelope, group=group, deduplication=message_id))
+            else:
+                target.messages.store(record, copy_id, envelope, envelope.created_at, mine=attrgetter('untouched'))
+
+        target.with_generation(store, record=self._made(target))
+
+    def _made(self, target: Queue) -> Record:
+        """The target's record; it is created if it is not there."""
         try:
-            target.record()
+            return target.record()
         except QueueNotFound:
             target.ensure({})
-        copy_id = ids.derived(message_id, subscription.id)
-        target.with_generation(lambda record: target.messages.store(
-            record, copy_id, envelope, envelope.created_at, mine=attrgetter('untouched')))
+            return target.record()

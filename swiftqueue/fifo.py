@@ -22,6 +22,7 @@ were received meanwhile.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -118,6 +119,17 @@ class Fifo:
         ttl = self.queue.messages.ttl(message, record)
         with self.turn(record, message.group) as began:
             return self._post_now(record, message, client_id, ttl, began)
+
+    def copy(self, record: Record, envelope: Envelope) -> None:
+        """Post what was posted to another queue, in its group, behind all that is here, until it would end there.
+
+        Not again if its deduplication id is known here. Raises GenerationGone and what makes the post fail.
+        """
+        message = NewMessage(envelope.body, attributes=envelope.attributes, group=envelope.group,
+                             deduplication=envelope.deduplication)
+        ttl = max(1, math.ceil(envelope.expires_at - self.engine.clock()))
+        with self.turn(record, message.group) as began:
+            self._post_now(record, message, envelope.client_id, ttl, began)
 
     def _post_now(self, record: Record, message: NewMessage, client_id: str, ttl: int, began: float) -> str:
         attributes = record.attributes

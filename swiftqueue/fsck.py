@@ -1,4 +1,4 @@
-"""``swiftqueue fsck``: find messages and claims that no listing shows, and write their rows again.
+"""``swiftqueue fsck``: find what no listing shows though it should, and write its row again.
 
 Swift finds an object by its whole name only, so the names of lost ones are to be had where the objects are: on the
 disks. This looks at those of one node, reads nothing but names there, and writes to the container servers.
@@ -22,7 +22,7 @@ from swift.obj import diskfile
 
 from swiftqueue.errors import QueueError, Unavailable
 from swiftqueue.limits import check_queue_name
-from swiftqueue.names import has_rows_that_matter, parse_claim, parse_container, parse_message
+from swiftqueue.names import TOPIC, describe
 from swiftqueue.rows import Fate, Place, Rows, reclaim_age
 
 CONF = '/etc/swift/object-server.conf'
@@ -36,7 +36,7 @@ class Report:
     """What one run found. ``problems`` are things that could not be looked at."""
 
     say: Callable[[str], None]
-    seen: Counter[str] = field(default_factory=Counter)  # objects, by the kind of their container
+    seen: Counter[str] = field(default_factory=Counter)  # objects, by their kind
     fates: Counter[Fate] = field(default_factory=Counter)
     problems: int = 0
 
@@ -50,10 +50,11 @@ class Report:
         return not (self.problems or self.fates[Fate.MISSING] or self.fates[Fate.OLD])
 
     def __str__(self) -> str:
-        fates = self.fates
-        return (f'{self.seen["messages"]} messages and {self.seen["claims"]} claims seen; rows written again: '
-                f'{fates[Fate.RESTORED]}; rows still missing: {fates[Fate.MISSING] + fates[Fate.OLD]}; left without '
-                f'a row: {fates[Fate.DELETED]} acked or deleted, {fates[Fate.EXPIRED]} expired, {fates[Fate.OVER]} '
+        seen, fates = self.seen, self.fates
+        return (f'{seen["messages"]} messages and {seen["claims"]} claims seen, {seen["posts"]} posts for '
+                f'{seen["subscriptions"]} subscriptions; rows written again: {fates[Fate.RESTORED]}; '
+                f'rows still missing: {fates[Fate.MISSING] + fates[Fate.OLD]}; left without a row: '
+                f'{fates[Fate.DELETED]} acked or deleted, {fates[Fate.EXPIRED]} expired, {fates[Fate.OVER]} '
                 f'of generations that are over; problems: {self.problems}')
 
 
@@ -78,7 +79,7 @@ def read_conf(path: str) -> Disks:
 
 
 def find(disks: Disks, report: Report) -> Iterator[tuple[Place, int]]:
-    """All messages and claims on the devices, and the storage policy of each. Raises OSError."""
+    """All that is found by its row on the devices, and the storage policy of each. Raises OSError."""
     os.listdir(disks.devices)  # or a folder that is not there would pass for an empty one
     skipped: dict[str, list[str]] = {}
     for policy in storage_policy.POLICIES:
@@ -95,7 +96,7 @@ def find(disks: Disks, report: Report) -> Iterator[tuple[Place, int]]:
                         f'{path} must not be read; only root and the user that Swift runs as can look here') from None
                 report.problem(f'{path} cannot be read: {error or "no metadata"}')
                 continue
-            if has_rows_that_matter(place.container):
+            if place.queue:
                 yield place, int(policy)
     for reason, what in skipped.items():
         for each in sorted(set(what)):
@@ -105,15 +106,16 @@ def find(disks: Disks, report: Report) -> Iterator[tuple[Place, int]]:
 def check(rows: Rows, found: Found, report: Report) -> None:
     """Look after what was found: write what rows are missing, and say so."""
     for (account, container, policy), names in sorted(found.items()):
-        kind, queue, *_ = parse_container(container)
-        report.seen[kind] += len(names)
+        described = {name: describe(container, name) for name in names}
+        report.seen.update(kind for kind, _ in described.values())
         try:
             lost = rows.unlisted(account, container, names)
             if lost and not rows.is_current(account, container):
                 report.fates[Fate.OVER] += len(lost)
                 continue
         except Unavailable as error:
-            report.problem(f'{account}/{queue}: {len(names)} {kind} cannot be checked: {error}')
+            kinds = ' and '.join(sorted({kind for kind, _ in described.values()}))
+            report.problem(f'{_queue(account, container, min(names))}: {len(names)} {kinds} cannot be checked: {error}')
             continue
 
         def attempt(name: str) -> Fate | Unavailable:
@@ -123,7 +125,7 @@ def check(rows: Rows, found: Found, report: Report) -> None:
                 return error
 
         for name, fate in zip(lost, GreenPool(AT_ONCE).imap(attempt, lost), strict=True):
-            subject = f'{account}/{queue}: {_subject(kind, name)}'
+            subject = f'{_queue(account, container, name)}: {described[name][1]}'
             if isinstance(fate, Unavailable):
                 report.problem(f'{subject}: its row is missing, but {fate}')
                 continue
@@ -132,11 +134,8 @@ def check(rows: Rows, found: Found, report: Report) -> None:
                 report.say(f'{subject}: {fate.value}')
 
 
-def _subject(kind: str, name: str) -> str:
-    if kind == 'messages':
-        return f'message {parse_message(name)}'
-    message_id, delivery = parse_claim(name)
-    return f'claim {delivery} of message {message_id}'
+def _queue(*place: str) -> str:
+    return '/'.join(Place(*place).queue)
 
 
 def main(arguments: argparse.Namespace, xattr: Any = None) -> int:
@@ -161,8 +160,8 @@ def main(arguments: argparse.Namespace, xattr: Any = None) -> int:
         found: Found = defaultdict(set)
         for each in disks:
             for place, policy in find(each, report):
-                _, queue, *_ = parse_container(place.container)
-                if arguments.account in (None, place.account) and arguments.queue in (None, queue):
+                account, queue = place.queue
+                if arguments.account in (None, account) and arguments.queue in (None, queue):
                     found[place.account, place.container, policy].add(place.name)
         check(rows, found, report)
     except (ValueError, LookupError, OSError, QueueError) as error:
@@ -176,5 +175,8 @@ def _check_names(rows: Rows, account: str | None, queue: str | None) -> None:
     """Raises ValueError for an account or a queue that does not exist, QueueError if it cannot be known."""
     if account is not None and ('/' in account or not rows.has_account(account)):
         raise ValueError(f'there is no account {account!r}')
-    if queue is not None and not rows.has_queue(account, check_queue_name(queue)):
+    if queue is None:
+        return
+    check_queue_name(queue.removeprefix(TOPIC))
+    if not rows.has_queue(account, queue):
         raise ValueError(f'there is no queue {queue!r} in {account}')

@@ -21,7 +21,8 @@ Two kinds of queues are not among a tenant's queues, and have a NAME that no que
 ``\0webhook\0ID``. BORN tells a queue from an earlier one of its name.
 
 What operators define for all accounts is in an account that no client can reach, ``.swiftqueue``: an object for each
-pool in the container ``pools``, and for each flavor in ``flavors``.
+pool in the container ``pools``, and for each flavor in ``flavors``. There too, in ``subscribed``, is an empty object
+``ACCOUNT/QUEUE`` for each queue that anybody subscribes to.
 
 A *row* is what a container listing shows of an object. Its etag carries, after the real one, what a reader would
 otherwise have to GET: ``<md5>; mq=<base64url of JSON>``.
@@ -67,6 +68,7 @@ WEBHOOK = 'webhook:'
 
 POOLS = 'pools'
 FLAVORS = 'flavors'
+SOURCES = 'subscribed'
 
 GENERATION = 'X-Container-Sysmeta-Swiftqueue-Generation'
 WRITTEN = 'X-Container-Sysmeta-Swiftqueue-Written'
@@ -161,9 +163,37 @@ def post_name(post_id: str = '') -> str:
 
 
 def has_rows_that_matter(container: str) -> bool:
-    """Whether it is one of ours with objects that are found by their rows; others are asked for by name."""
+    """Whether it is one of a queue's with objects that are found by their rows; others are asked for by name."""
     found = parse_container(container)
-    return found is not None and found[0] != 'sent'
+    return found is not None and found[0] != 'sent' or parse_published(container) is not None
+
+
+def parse_source(name: str) -> tuple[str, str]:
+    """(account, queue) of an object that says that the queue has subscribers."""
+    account, _, queue = name.partition('/')
+    return account, queue
+
+
+def describe(container: str, name: str) -> tuple[str, str]:
+    """What kind of thing that is found by its row an object is, and which one."""
+    parsed = parse_container(container)
+    if parsed is None:
+        kind, _, found = name.removeprefix(NUL).rpartition(NUL)
+        return f'{kind or "source"}s', f'{kind} {found}' if kind else 'that it has subscribers'
+    if parsed[0] == 'messages':
+        return 'messages', f'message {parse_message(name)}'
+    message_id, delivery = parse_claim(name)
+    return 'claims', f'claim {delivery} of message {message_id}'
+
+
+def row_etag(container: str, content: bytes, etag: str, limit: int) -> str:
+    """What the row of an object with that content shows, where nothing of that is kept with the object."""
+    if parse_published(container):
+        return row_of(content, etag, limit).get(ROW, etag)
+    if parse_container(container):
+        row, = parse_envelope(json.loads(content)).row(etag, limit).values()
+        return row
+    return etag
 
 
 def message_name(message_id: str) -> str:

@@ -11,8 +11,7 @@ notifier is at it and, when it failed, until when nobody need try again; its num
 from __future__ import annotations
 
 import logging
-import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from eventlet import GreenPool, Timeout
@@ -72,7 +71,7 @@ class Notifier:
 
     def look(self, *, rung: bool = False) -> None:
         """Have all queues looked at, or those whose bell has rung since the last look."""
-        keys = random.sample(list(self.sources), len(self.sources))  # or the last ones would always be the last
+        keys = self._shuffled(self.sources)  # or the last ones would always be the last
         bells = self._bells(keys)
         for key, bell in zip(keys, bells, strict=True):
             if rung and bell == self.bells.get(key):
@@ -81,6 +80,9 @@ class Notifier:
                 self.bells[key] = bell
                 self.busy.add(key)
                 self.queues.spawn_n(self._safely, key, self._look_at, self.sources[key])
+
+    def _shuffled(self, items: Iterable[Any]) -> list[Any]:
+        return sorted(items, key=lambda _: self.engine.random_bits(32))
 
     def _bells(self, keys: list[Key]) -> list[Any]:
         caches = [self.swift(account).cache for account, _ in keys]
@@ -117,7 +119,7 @@ class Notifier:
                                 source.queue, error)
         if not (fanout.subscriptions or fanout.found):
             self._retire(queue, record, source)
-        for subscription in random.sample(fanout.subscriptions, len(fanout.subscriptions)):
+        for subscription in self._shuffled(fanout.subscriptions):
             key = source.account, subscription.id
             if subscription.queue or key in self.busy:
                 continue

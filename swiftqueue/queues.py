@@ -38,6 +38,7 @@ from swiftqueue.named import NamedMessages
 from swiftqueue.names import (
     ENDED,
     IDLE,
+    SUBSCRIBED,
     TOPIC,
     WEBHOOK,
     Placement,
@@ -262,6 +263,8 @@ class Queue:
         read_at = engine.monotonic()
         response = self.swift.head_container(queue_container(self.name))
         record = parse_record(response.headers) if response.status == 204 else None
+        if record and record.subscribed_at < _subscribed_at(epoch):  # by a replica that has missed it
+            record = replace(record, subscribed_at=_subscribed_at(epoch))
         self._deleted_at = response.deleted_at
         self._marked_at = idle.marked_at(response.headers)
         if record is None:
@@ -297,12 +300,13 @@ class Queue:
         return None
 
     def _epoch(self) -> str | None:
-        """Changes with the record, where memcached carries the news between proxies."""
+        """Changes with the record, where memcached carries the news between proxies; see :func:`_subscribed_at`."""
         return self.swift.cache.epoch(self.name)
 
-    def _changed(self) -> None:
+    def _changed(self, subscribed_at: float = 0) -> None:
+        """Have all proxies read the record anew."""
         self.engine.records.pop(self.key, None)
-        self.swift.cache.set_epoch(self.name, self.engine.token_bytes(8).hex())
+        self.swift.cache.set_epoch(self.name, f'{self.engine.token_bytes(8).hex()} {subscribed_at:.5f}')
 
     def with_generation(self, work: Callable[[Record], Result], seconds: float = RECORD_SECONDS,
                         record: Record | None = None) -> Result:
@@ -615,7 +619,10 @@ class Queue:
         """Change the record, which is a use of the queue. Raises QueueNotFound, Unavailable."""
         if not self.swift.post_container(queue_container(self.name), {IDLE: ''} | headers, timestamp):
             raise QueueNotFound(f'There is no queue {self.name}.')
-        self._changed()
+        subscribed_at = _subscribed_at(self._epoch())
+        if SUBSCRIBED in headers and timestamp > subscribed_at:
+            subscribed_at = float(headers[SUBSCRIBED] or 0)
+        self._changed(subscribed_at)
 
     def _check(self, attributes: dict[str, Any], options: Options) -> None:
         if not isinstance(attributes, dict):
@@ -637,6 +644,11 @@ class Queue:
         except Forbidden:
             shown = {name: value for name, value in shown.items() if name not in ('_read_acl', '_write_acl')}
         return shown
+
+
+def _subscribed_at(epoch: str | None) -> float:
+    """What the epoch tells of the record: a post must not pass over subscribers because one replica has missed them."""
+    return float((epoch or '').partition(' ')[2] or 0)
 
 
 def _as_text(value: Any) -> str:

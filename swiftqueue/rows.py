@@ -9,7 +9,6 @@ known, such as a deletion.
 
 from __future__ import annotations
 
-import json
 import random
 import time
 from collections.abc import Callable, Iterable
@@ -36,7 +35,19 @@ from swift.common.utils import Timestamp, readconf
 from swiftqueue.direct import Node, answer
 from swiftqueue.errors import Unavailable
 from swiftqueue.limits import MAX_INLINE
-from swiftqueue.names import KEPT_ROW, parse_container, parse_envelope, parse_record, queue_container
+from swiftqueue.names import (
+    KEPT_ROW,
+    SOURCES,
+    has_rows_that_matter,
+    parse_container,
+    parse_published,
+    parse_record,
+    parse_source,
+    queue_container,
+    queue_of,
+    row_etag,
+)
+from swiftqueue.swift import SERVICE_ACCOUNT
 
 PAGE = 1000  # rows in one listing
 RECLAIM_AGE = 604800  # Swift's default
@@ -54,6 +65,13 @@ class Place(NamedTuple):
     container: str
     name: str
 
+    @property
+    def queue(self) -> tuple[str, str] | None:
+        """The account and the queue that it is about, if it is found by its row; None for any other object."""
+        if (self.account, self.container) == (SERVICE_ACCOUNT, SOURCES):
+            return parse_source(self.name)
+        return (self.account, queue_of(self.container)) if has_rows_that_matter(self.container) else None
+
 
 class Fate(Enum):
     """What became of an object that was found on a disk, in words for a report."""
@@ -68,7 +86,7 @@ class Fate(Enum):
 
 
 class Rows:
-    """The rows of messages and claims, as each container server has them.
+    """The rows of messages, of claims and of what subscribers wait for, as each container server has them.
 
     ``reclaim_age`` is how long, in seconds, Swift is sure to remember that an object was deleted. With ``dry_run``
     nothing is written. All methods raise Unavailable if a server that matters cannot be asked.
@@ -96,15 +114,19 @@ class Rows:
     def is_current(self, account: str, container: str) -> bool:
         """Whether the container is of the generation in use, as all replicas of its queue's record say.
 
-        Of any other nothing must come back: its queue was purged or deleted, and the rest is the janitor's.
+        Of any other nothing must come back: its queue was purged or deleted, and the rest is the janitor's. What is
+        for subscribers outlives a purge, and the list of the queues that have some no queue's end.
         """
-        _, queue, generation, _ = parse_container(container)
+        if account == SERVICE_ACCOUNT:
+            return True
+        published = parse_published(container)
+        queue, of = published or parse_container(container)[1:3]
         records = [parse_record({key.lower(): value for key, value in headers.items()})
                    for _, headers in self._heads(account, queue_container(queue))]
-        generations = {record and record.generation for record in records}
+        generations = {record and (record.born if published else record.generation) for record in records}
         if len(generations) > 1:
             raise Unavailable(f'the replicas of the record of queue {queue} do not agree')
-        return generations == {generation}
+        return generations == {of}
 
     def unlisted(self, account: str, container: str, names: Iterable[str]) -> list[str]:
         """Those of the objects that no replica of the container lists."""
@@ -232,8 +254,7 @@ class _Copy:
         content = found[1] if found else b''
         if md5(content, usedforsecurity=False).hexdigest() != etag:  # a piece of an erasure-coded object, or damaged
             return etag
-        row, = parse_envelope(json.loads(content)).row(etag, MAX_INLINE).values()
-        return row
+        return row_etag(self.place.container, content, etag, MAX_INLINE)
 
 
 def _look(place: Place, policy: int, node: Node, partition: int) -> _Copy:

@@ -10,9 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from swiftqueue.errors import Unavailable
+from swiftqueue.names import SOURCES, parse_source
 from swiftqueue.swift import TICK, GenerationGone, Swift, modified_at
-
-_CONTAINER = 'subscribed'
 
 
 @dataclass(frozen=True)
@@ -26,21 +25,20 @@ class Source:
 
 def add(swift: Swift, queue: str) -> None:
     """Have notifiers look at the queue. Raises Unavailable."""
-    if not swift.service().enlist(_CONTAINER, f'{swift.account}/{queue}'):
+    if not swift.service().enlist(SOURCES, f'{swift.account}/{queue}'):
         raise Unavailable('The queue was taken off the list of the notifiers.')
 
 
 def remove(swift: Swift, source: Source) -> None:
     """Take the queue off the list unless it was put there again. Raises Unavailable."""
-    swift.service().delete_as_of(_CONTAINER, f'{source.account}/{source.queue}', source.listed_at + TICK)
+    swift.service().delete_as_of(SOURCES, f'{source.account}/{source.queue}', source.listed_at + TICK)
 
 
 def listed(swift: Swift) -> Iterator[Source]:
     """All that are on the list. Raises Unavailable."""
     try:
-        for rows in swift.service().pages(_CONTAINER):
+        for rows in swift.service().pages(SOURCES):
             for row in rows:
-                account, _, queue = row['name'].partition('/')
-                yield Source(account, queue, modified_at(row))
+                yield Source(*parse_source(row['name']), modified_at(row))
     except GenerationGone:  # nobody has ever subscribed to anything
         return

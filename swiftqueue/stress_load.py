@@ -12,6 +12,7 @@ import threading
 import time
 import uuid
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count, cycle
@@ -127,6 +128,8 @@ class Run:
 class Connection:
     """Requests of one client about the queue, sent to all endpoints in turn, each once."""
 
+    kind = 'queues'  # or topics
+
     def __init__(self, plan: Plan, access: Access, number: int = 0):
         self.plan, self.access = plan, access
         first = number % len(plan.endpoints)
@@ -138,7 +141,7 @@ class Connection:
         headers = self.access.headers
         try:
             got = self.session.request(
-                method, f'{next(self._endpoints)}/v2/queues/{self.plan.queue}{path}', json=body, params=params,
+                method, f'{next(self._endpoints)}/v2/{self.kind}/{self.plan.queue}{path}', json=body, params=params,
                 headers=headers, timeout=TIMEOUT, allow_redirects=False)
         except requests.RequestException as error:
             return Answer('info', type(error).__name__)
@@ -194,7 +197,7 @@ class Client(Connection):
         if phase == 'ok' and answer.content:
             try:
                 receipt = answer.headers['Location'].rstrip('/').rpartition('/')[2]
-                messages = [{'value': value_of(message['body'], plan.size), 'receipt': receipt,
+                messages = [{'value': self.value(message['body']), 'receipt': receipt,
                              'message_id': message['id']} for message in answer.content['messages']]
             except (KeyError, TypeError):
                 phase, status = 'info', 'not a claim'
@@ -204,6 +207,10 @@ class Client(Connection):
         else:
             run.disturbed_at = time.monotonic()
         return messages
+
+    def value(self, body: Any) -> int | str:
+        """What the history calls a message that came."""
+        return value_of(body, self.plan.size)
 
     def ack(self, message: dict[str, Any]) -> Answer:
         answer = self._do('ack', 'DELETE', f'/messages/{message["message_id"]}', said=message,
@@ -245,11 +252,11 @@ def produce(run: Run, number: int) -> None:
                 time.sleep(0.5)
 
 
-def work(run: Run, number: int) -> None:
+def work(run: Run, number: int, kind: Callable[[Run, str, int], Client] = Client) -> None:
     """Claim and ack until the run is over, as one worker after another."""
     chance = random.Random(f'{run.plan.seed}/{number}')
     for life in count(1):
-        if not _live(Client(run, f'worker-{number}.{life}', number), chance):
+        if not _live(kind(run, f'worker-{number}.{life}', number), chance):
             return
 
 

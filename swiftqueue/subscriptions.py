@@ -16,6 +16,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from hashlib import md5, sha256
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -35,6 +36,7 @@ from swiftqueue.messages import delete_at
 from swiftqueue.model import Page, Subscription
 from swiftqueue.names import (
     NUL,
+    ROW,
     SUBSCRIBED,
     Envelope,
     Post,
@@ -93,8 +95,9 @@ class Subscriptions:
         record = self._record()
         if record.fifo:
             raise Invalid('A FIFO queue has no subscribers.')
-        there = self._with_subscriber(record, subscriber)
+        there, written_at = self._with_subscriber(record, subscriber)
         if there and there.confirmed:
+            self._show(record, there, written_at)  # whoever was told 503 may be told 409 now
             raise SubscriptionExists('There is a subscription with this subscriber already.')
         if not there:
             self._check_number(record)
@@ -136,7 +139,7 @@ class Subscriptions:
             new = replace(new, ttl=check_integer('ttl', ttl, MIN_TTL, MAX_TTL), renewed_at=self.engine.clock())
         if subscriber is not None and subscriber != old.subscriber:
             check_subscriber(subscriber)
-            if self._with_subscriber(record, subscriber):
+            if self._with_subscriber(record, subscriber)[0]:
                 raise SubscriptionExists('There is a subscription with this subscriber already.')
             new = replace(new, subscriber=subscriber, confirmed=self._needs_no_word(subscriber))
         self._announce(record)
@@ -242,15 +245,17 @@ class Subscriptions:
                 return subscription, there.timestamp
         raise SubscriptionNotFound('There is no such subscription.')
 
-    def _with_subscriber(self, record: Record, subscriber: str) -> Subscription | None:
-        """The one that has this subscriber, by the objects where it began with it, else by the listing."""
-        try:
-            there, _ = self._get(record, self._id(record, subscriber))
-        except SubscriptionNotFound:
-            there = None
-        if there and there.subscriber == subscriber:
-            return there
-        return next((each for each in self.all(record) if each.subscriber == subscriber), None)
+    def _with_subscriber(self, record: Record, subscriber: str) -> tuple[Subscription | None, float]:
+        """As :meth:`_get`, the one that has this subscriber: by its id where it began with it, else by the listing."""
+        listed = (each.id for each in self.all(record) if each.subscriber == subscriber)
+        for subscription_id in chain([self._id(record, subscriber)], listed):
+            try:
+                there, written_at = self._get(record, subscription_id)
+            except SubscriptionNotFound:
+                continue
+            if there.subscriber == subscriber:
+                return there, written_at
+        return None, 0
 
     def _asked(self, record: Record, asked_id: str) -> str:
         """The id of the subscription whose subscriber was asked to confirm that id.
@@ -312,8 +317,17 @@ class Subscriptions:
             raise SubscriptionNotFound('There is no such subscription.')
 
     def _store(self, record: Record, subscription: Subscription, timestamp: float) -> bool:
+        """Whether it is stored, and listed by a majority: a notifier that missed it would give it no post."""
         content = write_subscription(subscription)
-        return self._put(record, subscription_name(subscription.id), content, self._row(content), timestamp)
+        stored = self._put(record, subscription_name(subscription.id), content, self._row(content), timestamp)
+        if stored:
+            self._show(record, subscription, timestamp)
+        return stored
+
+    def _show(self, record: Record, subscription: Subscription, timestamp: float) -> None:
+        content = write_subscription(subscription)
+        etag = self._row(content).get(ROW, md5(content, usedforsecurity=False).hexdigest())
+        self.swift.show(self.container(record), subscription_name(subscription.id), etag, len(content), timestamp)
 
     def _put(self, record: Record, name: str, content: bytes, headers: dict[str, str], timestamp: float) -> bool:
         container = self.container(record)

@@ -34,7 +34,8 @@ class Webhooks:
 
 
 def swift_of(world, account):
-    return Swift(world.swift, {'swift.cache': world.cache}, account, logger=LOGGER, clock=world.clock)
+    return Swift(world.swift, {'swift.cache': world.cache}, account, logger=LOGGER, clock=world.clock,
+                 majorities=world.engines[0].majorities)
 
 
 def notifier_of(world, send=None, proxy=1):

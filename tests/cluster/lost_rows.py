@@ -5,15 +5,19 @@ from contextlib import contextmanager
 
 from swift.container.backend import ContainerBroker
 
-from swiftqueue.names import parse_container
+from swiftqueue.names import NUL, SOURCES, queue_of
 
 
 def databases(cluster, queue, kinds=('messages', 'claims')):
-    """(path, broker) of every replica of the queue's containers, all that waits beside them merged."""
+    """(path, broker) of every replica of the queue's containers, all that waits beside them merged.
+
+    The list of the queues that have subscribers is of no queue, and so of each.
+    """
     for path in sorted(cluster.data.glob('node*/*/containers/*/*/*/*.db')):
         broker = ContainerBroker(str(path), logger=logging.getLogger('lost_rows'))
-        found = parse_container(broker.get_info()['container'])
-        if found and found[0] in kinds and found[1] == queue:
+        container = broker.get_info()['container']
+        kind = container if container == SOURCES else queue_of(container) == queue and container.split(NUL)[1]
+        if kind in kinds:
             yield path, broker
 
 

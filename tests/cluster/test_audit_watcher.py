@@ -64,23 +64,27 @@ def test_the_auditor_brings_back_what_no_listing_shows_and_leaves_the_rest_alone
     post(user, 'purged', 1)
     assert user.request('POST', '/v2/queues/purged/purge').status_code == 204
     post(user, 'jobs', 2, 3)
-    before = rows(cluster, 'jobs')
+    answer = user.request('POST', '/v2/queues/jobs/subscriptions', json={'subscriber': 'queue://copy'})
+    assert answer.status_code == 201
+    post(user, 'jobs', 4)
+    kinds = ['messages', 'published', 'subscribed']
+    before = rows(cluster, 'jobs', kinds=kinds)
     for queue in ('purged', 'jobs'):
-        lose(cluster, queue)
+        lose(cluster, queue, kinds=kinds)
 
     *_, end = audit(cluster, tmp_path)
-    assert 'too young to say: 4' in end
+    assert 'too young to say: 8' in end
     *lines, end = audit(cluster, tmp_path, grace_age='0', dry_run='true')
-    assert len([line for line in lines if 'its row is missing' in line]) == 2
-    assert 'its row is missing: 2;' in end
-    assert not any(rows(cluster, 'jobs').values())
+    assert len([line for line in lines if 'its row is missing' in line]) == 6
+    assert 'its row is missing: 6;' in end
+    assert not any(rows(cluster, 'jobs', kinds=kinds).values())
 
     *lines, end = audit(cluster, tmp_path, grace_age='0')
-    assert len(lines) == 2 and all('jobs' in line and 'is there again' in line for line in lines)
-    for counted in ('listed: 1;', 'is there again: 2;', 'of a generation that is over: 1;', 'cannot be checked: 0'):
+    assert len(lines) == 6 and all('jobs' in line and 'is there again' in line for line in lines)
+    for counted in ('listed: 1;', 'is there again: 6;', 'of a generation that is over: 1;', 'cannot be checked: 0'):
         assert counted in end
-    assert rows(cluster, 'jobs') == before
-    assert listed(user, 'jobs') == [2, 3]
+    assert rows(cluster, 'jobs', kinds=kinds) == before
+    assert listed(user, 'jobs') == [2, 3, 4]
     assert not any(rows(cluster, 'purged').values())
 
 

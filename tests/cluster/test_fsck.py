@@ -200,6 +200,33 @@ def test_a_dry_run_changes_nothing_and_says_what_is_missing(cluster, user):
     assert rows(cluster, 'rehearsal') == before
 
 
+def test_what_subscribers_wait_for_comes_to_them_whichever_row_was_lost(cluster, user):
+    """The post, the subscription, and the list by which notifiers know of the queue."""
+    large = 'x' * 9000
+    for name in ('news', 'old'):
+        for subscriber in ('queue://copy', 'queue://other'):
+            answer = user.request('POST', f'/v2/topics/{name}/subscriptions', json={'subscriber': subscriber})
+            assert answer.status_code == 201
+        assert user.request('DELETE', f'/v2/topics/{name}/subscriptions/{answer.json()["subscription_id"]}').ok
+        for body in ('a', large):
+            assert user.request('POST', f'/v2/topics/{name}/messages', json={'messages': [{'body': body}]}).ok
+    assert user.request('DELETE', '/v2/topics/old').status_code == 204
+    before = rows(cluster, 'topic:news', kinds=['published'])
+    for name in ('news', 'old'):
+        lose(cluster, f'topic:{name}', kinds=['published', 'subscribed'])
+
+    said = fsck(cluster, ACCOUNT, 'topic:news')
+    assert said.count('topic:news: post ') == 2 and said.count('topic:news: subscription ') == 1
+    assert f'{ACCOUNT}/topic:news: that it has subscribers: its row was missing and is there again' in said
+    assert 'rows written again: 4;' in said
+    again = rows(cluster, 'topic:news', kinds=['published'])
+    assert again == {path: [row for row in found if not row[5]] for path, found in before.items()}
+    fsck(cluster)
+    assert not any(rows(cluster, 'topic:old', kinds=['published']).values())
+    cluster.run_daemons_once('swiftqueue-notifier')
+    wait_until(lambda: listed(user, 'copy') == ['a', large])
+
+
 def test_expired_messages_stay_away(cluster, user):
     post(user, 'brief', 'job', ttl=1)
     lose(cluster, 'brief')

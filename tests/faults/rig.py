@@ -28,12 +28,12 @@ def require(truth: object, what: str) -> None:
 class Rig:
     """A cluster of three nodes, three replicas and two proxies whose clocks can be set. A context manager.
 
-    ``options`` are those of the queue filter.
+    ``auth``: requests have to be signed or to carry a token. ``options`` are those of the queue filter.
     """
 
-    def __init__(self, *, embedded_cache: bool = False, **options: object):
+    def __init__(self, *, embedded_cache: bool = False, auth: bool = False, **options: object):
         self.folder = Path(tempfile.mkdtemp(prefix='swiftqueue-faults-'))
-        self.cluster = Cluster(self.folder / 'cluster', nodes=3, proxies=2, auth=False, daemons=False,
+        self.cluster = Cluster(self.folder / 'cluster', nodes=3, proxies=2, auth=auth, daemons=False,
                                options=OPTIONS | options, embedded_cache=embedded_cache, part_power=5)
         self.keep = False  # the folder, with histories and logs
         self._running = ExitStack()

@@ -6,16 +6,20 @@ import argparse
 import random
 import sys
 import time
+import warnings
 from collections.abc import Iterator
 
-from faults import report
-from faults.proxy_cases import CASES as PROXY
-from faults.rig import Rig
-from faults.storage_cases import CASES as STORAGE
-from faults.trial import Case, Outcome, attempt
-from swiftqueue.cluster.processes import find_memcached
+warnings.filterwarnings('ignore', message='(?s).*Eventlet is deprecated')
 
-CASES = sorted((*STORAGE, *PROXY), key=lambda case: (int(case.number[1:].rstrip('abcdef')), case.number))
+from faults import report  # noqa: E402
+from faults.company_cases import CASES as COMPANY  # noqa: E402
+from faults.proxy_cases import CASES as PROXY  # noqa: E402
+from faults.rig import Rig  # noqa: E402
+from faults.storage_cases import CASES as STORAGE  # noqa: E402
+from faults.trial import Case, Outcome, attempt  # noqa: E402
+from swiftqueue.cluster.processes import find_memcached  # noqa: E402
+
+CASES = sorted((*STORAGE, *PROXY, *COMPANY), key=lambda case: (int(case.number[1:].rstrip('abcdef')), case.number))
 
 
 def main() -> int:
@@ -39,9 +43,11 @@ def _outcomes(arguments: argparse.Namespace) -> Iterator[tuple[str, Outcome]]:
     has_memcached = find_memcached() is not None and not arguments.embedded
     for embedded in (False, True) if has_memcached else (True,):
         chosen = [case for case in cases if case.cache or not (embedded and has_memcached)]
-        if chosen:
-            with Rig(embedded_cache=embedded) as rig:
-                for case in chosen:
+        for auth in (False, True):
+            if not any(case.auth is auth for case in chosen):
+                continue
+            with Rig(embedded_cache=embedded, auth=auth) as rig:
+                for case in (each for each in chosen if each.auth is auth):
                     outcome = attempt(rig, case, arguments.seed, arguments.seconds)
                     rig.keep = rig.keep or bool(outcome.problems)
                     yield rig.cache_name, outcome

@@ -2,15 +2,18 @@
 
 import time
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
 
 from faults import report
+from faults.company_cases import GROUPS, keeps_order
 from faults.injections import write_rows
 from faults.proxy_cases import cache_killed, kill_proxy_in_claim
 from faults.rig import Rig, require
 from faults.storage_cases import freeze_one_object_server, kill_one_object_server
 from faults.trial import Case, Outcome, Trial, attempt
+from swiftqueue.history import Operation
 from swiftqueue.names import message_name
 
 BRIEF = {'claim_ttl': 3, 'settle': 2}  # seconds, as all here
@@ -77,3 +80,13 @@ def test_what_has_to_succeed_in_a_window_is_looked_for(rig):
             trial.client().post(trial.values(1))
     assert brief(rig, stand_still, quiet=True).problems == [
         'not so: then: some claim succeeds', 'not so: then: no post succeeds']
+
+
+@pytest.mark.parametrize(('second', 'problems'), [(GROUPS, ['out of order: message 6']), (1, [])])
+def test_what_is_delivered_before_an_earlier_message_of_its_group_breaks_a_promise(second, problems):
+    history = [Operation('post', at, 'ok', at + 1, value, ttl=100) for at, value in ((0, 0), (2, second))]
+    history.append(Operation('claim', 5, 'ok', 6, ttl=10, messages=[
+        {'value': second, 'receipt': 'r', 'message_id': 'i'}]))
+    trial = SimpleNamespace(problems=[], saw=lambda fact: None)
+    keeps_order(trial, history)
+    assert trial.problems == problems

@@ -13,7 +13,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -47,6 +47,12 @@ class Case:
     relays: bool = False  # clients speak to the proxies through relays
     rows_lost: bool = False  # only fsck can bring back what is lost
     lasting: bool = False  # the fault is repaired only when the queue is drained
+    auth: bool = False  # on a cluster where users log in
+    attributes: dict[str, Any] = field(default_factory=dict)  # of the queue
+    company: Callable[[Trial], AbstractContextManager] = nullcontext  # around the load
+    produce: Callable[[Run, int], None] = produce
+    work: Callable[[Run, int], None] = work
+    judge: Callable[[Trial, list[Operation]], None] = lambda trial, history: None  # more than the checker does
     daemons: tuple[str, ...] = ()  # to be run besides Swift's
     plan: dict[str, Any] = field(default_factory=dict)  # what is special about its load
 
@@ -167,7 +173,7 @@ class Trial:
         with ThreadPoolExecutor(plan.producers + plan.workers) as pool:
             try:
                 if not self.case.quiet:
-                    self.threads = [pool.submit(produce, run, number) for number in range(plan.producers)]
+                    self.threads = [pool.submit(self.case.produce, run, number) for number in range(plan.producers)]
                     self._begin_work(pool)
                     self.until(lambda: run.counts['ack ok'] >= BASELINE, 60, 'messages are delivered without faults')
                 try:
@@ -192,7 +198,7 @@ class Trial:
         return afterwards
 
     def _begin_work(self, pool: ThreadPoolExecutor) -> None:
-        self.threads += [pool.submit(work, self.run, number) for number in range(self.run.plan.workers)]
+        self.threads += [pool.submit(self.case.work, self.run, number) for number in range(self.run.plan.workers)]
 
     def _recover(self) -> None:
         """Go on until a post, a claim and an ack that began after the repair have succeeded."""
@@ -237,6 +243,7 @@ class Trial:
         for window in self.windows:
             self._judge_window(window, history)
         self.amend(history)
+        self.case.judge(self, history)
         verdict = check(history, overlaps_fatal=not self.case.overlaps)
         broken = verdict.violations
         self.problems += [f'{len(values)} {name}' for name, values in broken.items()]
@@ -291,24 +298,28 @@ def attempt(rig: Rig, case: Case, seed: int, seconds: float, passes: int = 2, **
             'endpoints': tuple(urls), 'queue': f'{case.number.lower()}-{uuid.uuid4().hex[:8]}', 'seed': seed,
             'producers': 1, 'workers': 6, 'batch': 2, 'claim_limit': 4, 'claim_ttl': 8, 'settle': 25,
             **special, **case.plan})
-        access = Access(headers={'X-Project-Id': ACCOUNT})
+        access = Access(urls[0], 'test:tester', 'testing') if case.auth else Access(headers={'X-Project-Id': ACCOUNT})
+        access.log_in()
         log = closing.enter_context(open(rig.folder / f'{plan.queue}.jsonl', 'w', 1))
-        _prepare(plan, access)
+        _prepare(plan, access, case.attributes)
         trial = Trial(rig, case, Run(plan, access, log), seconds, passes, relays)
         try:
-            if afterwards := trial.course():
-                afterwards()
+            with case.company(trial):
+                if afterwards := trial.course():
+                    afterwards()
         except (NoEffect, CannotRun, ClusterError) as error:
             trial.problems.append(f'the trial broke off: {error}')
         return trial.outcome(began)
 
 
-def _prepare(plan: Plan, access: Access) -> None:
+def _prepare(plan: Plan, access: Access, attributes: dict[str, Any]) -> None:
     """Make the queue, as soon as the proxies have forgotten the last fault."""
     deadline = time.monotonic() + BACK
     while True:
         try:
-            prepare(Connection(plan, access))
+            connection = Connection(plan, access)
+            connection.send('PUT', '', attributes)  # what comes of it, the next one says
+            prepare(connection)
             return
         except CannotRun:
             if time.monotonic() > deadline:

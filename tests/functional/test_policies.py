@@ -198,6 +198,31 @@ def test_dead_letters_may_go_to_a_queue_in_another_policy(cluster, operator, tes
     assert tester.request('DELETE', held[0]['href']).status_code == 204
 
 
+@pytest.mark.parametrize('of_source, of_target', [({'_flavor': 'mixed'}, {}), ({}, {'_flavor': 'coded'})])
+def test_subscribers_and_what_they_subscribe_to_may_be_in_any_policies(
+        cluster, operator, tester, name, of_source, of_target):
+    copy = f'{name}-copy'
+    create(tester, name, **of_source)
+    create(tester, copy, **of_target)
+    answer = tester.request('POST', f'/v2/queues/{name}/subscriptions', json={'subscriber': f'queue://{copy}'})
+    assert answer.status_code == 201, answer.text
+    post(tester, name, 1, 2)
+    post(tester, name, LARGE)
+    assert listed(tester, name) == [1, 2, LARGE]
+    lose(cluster, name, kinds=['published'])
+    done = subprocess.run([PROGRAM, 'fsck', '--data', str(cluster.data), 'AUTH_test', name],
+                          capture_output=True, text=True, timeout=LIMIT)
+    assert (done.returncode, 'rows written again: 3' in done.stdout) == (0, True), done.stdout + done.stderr
+    cluster.run_daemons_once('swiftqueue-notifier')
+    assert listed(tester, copy) == [1, 2, LARGE]
+    assert ('messages', 0, CODED if of_target else DEFAULT) in places(cluster, copy)
+    held, _ = claim(tester, copy)
+    for message in held:
+        assert tester.request('DELETE', message['href']).status_code == 204
+    cluster.run_daemons_once('swiftqueue-notifier')
+    assert listed(tester, copy) == []
+
+
 @pytest.mark.parametrize('flavor', ['nothing', '', 7, 'coded/../x'])
 def test_an_unknown_flavor_is_refused_and_nothing_is_created(cluster, operator, tester, name, flavor):
     answer = tester.request('PUT', f'/v2/queues/{name}', json={'_flavor': flavor})

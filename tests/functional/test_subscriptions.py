@@ -80,6 +80,19 @@ def test_a_message_comes_to_every_queue_that_subscribes(tester, name):
     assert bodies(tester, f'queues/{name}-0') == []
 
 
+def test_a_fifo_queue_is_given_copies_in_one_group(tester, name):
+    assert tester.request('PUT', f'/v2/queues/{name}-line', json={'_fifo': True}).status_code == 201
+    subscribe(tester, f'topics/{name}', f'queue://{name}-line')
+    post(tester, f'topics/{name}', 'a', 'b')
+    wait_until(lambda: bodies(tester, f'queues/{name}-line') == ['a', 'b'])
+    path = f'/v2/queues/{name}-line/claims'
+    for body in 'ab':  # in flight one by one
+        message, = tester.request('POST', path, json={'ttl': 60, 'grace': 60}).json()['messages']
+        assert message['body'] == body
+        assert tester.request('POST', path, json={'ttl': 60, 'grace': 60}).status_code == 204
+        assert tester.request('DELETE', message['href']).status_code == 204
+
+
 def test_a_topic_publishes(tester, receiver, hook, name):
     path = hook()
     assert tester.request('PUT', f'/v2/topics/{name}').status_code == 201

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import random
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from math import ceil
 from typing import Any
@@ -75,6 +75,8 @@ class Shared:
 class Client:
     """One client: its name, its own chance, and the verbs."""
 
+    kind = 'queues'  # or topics
+
     def __init__(self, shared: Shared, name: str, seed: object):
         self.shared = shared
         self.cloud = shared.cloud
@@ -104,7 +106,7 @@ class Client:
         sent = b'' if body is None else json.dumps(body).encode()
         try:
             status, headers, content = process.request(
-                method, f'/queues/{self.queue}{path}', urlencode(query), sent, media_type)
+                method, f'/{self.kind}/{self.queue}{path}', urlencode(query), sent, media_type)
         except Crashed:
             return Answer()
         if status >= 500 and status != 503:
@@ -116,26 +118,46 @@ class Client:
     # -- the verbs --
 
     def post(self, count: int, ttl: int = LONG, delay: int = 0, size: int = 0) -> Answer:
-        values = range(self.shared.posts, self.shared.posts + count)
+        bodies = range(self.shared.posts, self.shared.posts + count)
         self.shared.posts += count
-        numbers = [self.history.invoke('post', value=value, ttl=ttl + delay, delay=delay, worker=self.name)
-                   for value in values]
+        values = self.values(bodies)
+        sure = self.sure(values)
+        numbers = {value: self.history.invoke('post', value=value, ttl=ttl + delay, delay=delay, worker=self.name)
+                   for value in values}
         answer = self.call('POST', '/messages', {'messages': [
-            {'body': {'value': value, 'padding': 'x' * size}, 'ttl': ttl, 'delay': delay} for value in values]})
+            {'body': {'value': body, 'padding': 'x' * size}, 'ttl': ttl, 'delay': delay} for body in bodies]})
         stored = [path.rpartition('/')[2] for path in (answer.content or {}).get('resources', ())]
         if answer.phase == 'ok':
-            self.shared.posted.update(zip(values, stored, strict=True))
+            self.shared.posted.update((value, message_id) for value, message_id in zip(
+                values, stored * (len(values) // count), strict=True) if value in sure)
             if ttl < LONG:
                 self.shared.ended.update(values)
-        for number in numbers:
-            self.history.answer(number, answer.phase, status=answer.status)
+        for value, number in numbers.items():
+            phase = answer.phase if value in sure or answer.phase == 'fail' else 'info'
+            self.history.answer(number, phase, status=answer.status)
         return answer
+
+    def values(self, bodies: range) -> list[Any]:
+        """What the history calls the messages of these bodies."""
+        return list(bodies)
+
+    def sure(self, values: list[Any]) -> Collection[Any]:
+        """Those that have to come if they are answered."""
+        return values
+
+    def value(self, body: dict[str, Any]) -> Any:
+        """What the history calls a message that came."""
+        return body['value']
+
+    def held(self, answer: Answer) -> list[Held]:
+        return [Held(message['id'], self.value(message['body']))
+                for message in (answer.content or {}).get('messages', ())]
 
     def claim(self, limit: int, ttl: int, grace: int = 0, wait: int = 0) -> tuple[str, list[Held]]:
         """The claim's id and its messages, none of them if there were none or no answer came."""
         number = self.history.invoke('claim', ttl=ttl, limit=limit, worker=self.name)
         answer = self.call('POST', '/claims', {'ttl': ttl, 'grace': grace}, limit=limit, wait=wait)
-        held = _held(answer)
+        held = self.held(answer)
         receipt = answer.headers['location'].rpartition('/')[2] if held else ''
         self.history.answer(number, answer.phase, status=answer.status, messages=[
             {'value': each.value, 'receipt': receipt} for each in held])
@@ -144,7 +166,7 @@ class Client:
     def pop(self, limit: int) -> Answer:
         number = self.history.invoke('pop', limit=limit, worker=self.name)
         answer = self.call('DELETE', '/messages', pop=limit)
-        values = [each.value for each in _held(answer)]
+        values = [each.value for each in self.held(answer)]
         self.shared.ended.update(values)
         self.history.answer(number, answer.phase, status=answer.status,
                             messages=[{'value': value} for value in values])
@@ -204,10 +226,6 @@ class Client:
 
     def _invoke_end(self, value: int) -> int:
         return self.history.invoke('ack', value=value, worker=self.name)
-
-
-def _held(answer: Answer) -> list[Held]:
-    return [Held(message['id'], message['body']['value']) for message in (answer.content or {}).get('messages', ())]
 
 
 # -- what they do with them ------------------------------------------------------------------------
@@ -316,7 +334,7 @@ def read(client: Client) -> None:
     while client.goes_on and not client.shared.idle:
         answer = client.call('GET', '/messages', echo='true', include_claimed='true', limit=4,
                              **({'marker': marker} if marker else {}))
-        values = [each.value for each in _held(answer)]
+        values = [each.value for each in client.held(answer)]
         client.shared.trouble += [f'{client.name} was shown message {value} twice'
                                   for value in values if value in shown]
         shown.update(values)
@@ -375,7 +393,7 @@ def everywhere(client: Client) -> Iterator[None]:
             yield
 
 
-def drain(client: Client, quiet: float, most: float, janitor: bool) -> bool:
+def drain(client: Client, quiet: float, most: float, janitor: bool, between: Callable[[], None] | None) -> bool:
     """Take and ack everything until nothing has come for ``quiet`` seconds; False if that takes more than ``most``."""
     cloud = client.cloud
     began = empty_since = cloud.hub.now
@@ -391,5 +409,7 @@ def drain(client: Client, quiet: float, most: float, janitor: bool) -> bool:
                 receipt, held = client.claim(20, 120)
         if janitor:
             cloud.sweep()  # what was posted to an old generation comes back by it
+        if between:
+            between()
         client.sleep(quiet / 3)
     return True

@@ -15,6 +15,7 @@ from typing import Any
 from zlib import crc32
 
 import eventlet
+from eventlet import greenpool
 from janitors import ModelReplicas
 from model_swift import Direct, ModelCache, ModelMajorities, ModelPrimaries, ModelSwift
 from swift.common.exceptions import MemcacheConnectionError
@@ -24,7 +25,8 @@ from swiftqueue.janitor import Janitor, queues_of
 from swiftqueue.limits import Options
 from swiftqueue.locality import Claimer
 from swiftqueue.middleware.queue import QueueFilter
-from swiftqueue.model import Place
+from swiftqueue.model import Place, Subscription
+from swiftqueue.notifier import Notifier
 from swiftqueue.object_servers import Replicas
 from swiftqueue.queues import Account, Engine, Queue
 from swiftqueue.swift import Swift
@@ -34,10 +36,11 @@ from .profiles import CALM, Profile
 
 ACCOUNT = 'AUTH_test'
 KEY = b'a key that every proxy of the cloud knows'
-OPTIONS = Options(min_message_ttl=1, min_claim_ttl=1, min_claim_grace=0)
+OPTIONS = Options(min_message_ttl=1, min_claim_ttl=1, min_claim_grace=0, confirm_webhooks=False)
 PLACES = None, Place(1, 1), Place(1, 2)  # where a process and its clients are, if anybody knows
 AT_ALL = 0.5  # chance that a step takes any time; it is cheaper if it does not
 JANITOR_DIES = 0.1  # chance that a pass of the janitor does not come to its end
+greenpool.DEBUG = False  # or each green thread of a dead process says so on the terminal
 FREEZE = 0.001  # a frozen process that goes on at the very instant when it is to
 
 
@@ -121,6 +124,24 @@ class Cloud:
         try:
             queues = queues_of(swift(ACCOUNT))
             Janitor(swift, ModelReplicas(self.swift, janitor.visit), self.logger).sweep(queues, thorough=thorough)
+        except (Unavailable, Crashed):
+            return
+
+
+    def notifier(self, name: str, send: Callable[[Subscription, Any], None]) -> tuple[Process, Notifier]:
+        """A new notifier, which is a process of its own; its look may end with the process."""
+        process = Process(self, name, 0)
+        process.engine.primaries = process.primaries
+
+        def swift(account: str) -> Swift:
+            return Swift(process.swift, {'swift.cache': Memcache(process)}, account, logger=self.logger,
+                         clock=process.clock, infocache=process.engine.infocache(), primaries=process.primaries,
+                         majorities=process.engine.majorities)
+        return process, Notifier(process.engine, swift, ModelReplicas(self.swift, process.visit), send, self.logger)
+
+    def look(self, notifier: Notifier) -> None:
+        try:
+            notifier.run_once()
         except (Unavailable, Crashed):
             return
 

@@ -32,6 +32,7 @@ class Profile:
     grows: bool = False  # the queue gets more of them meanwhile
     direct: float = 0.5  # chance that a process asks object servers itself
     fifo: bool = False  # a FIFO queue, and clients that know of message groups
+    publishes: bool = False  # what is posted goes to subscribers
     singly: bool = False  # whether half of the workers claim each message by itself
 
     @property
@@ -76,13 +77,16 @@ PROFILES = {profile.name: profile for profile in (
             refused=0.01, unanswered=0.01, forgetful=0.01, late=0.01, trouble=5, janitor=True, troubles=(
                 'crash', 'silent node', 'silent objects', 'silent containers', 'cache down', 'cache wiped',
                 'keys lost', 'cache split', 'pause')),
+    replace(CALM, name='fan-out', publishes=True, refused=0.01, unanswered=0.01, slow=0.01, late=0.01, trouble=6,
+            janitor=True, troubles=('crash', 'silent node', 'silent objects', 'silent containers')),
     replace(CALM, name='singly, far skew', singly=True, exclusive=False, skews=(0, -30, 30), late=0.01, janitor=True),
 )}
 # These run only when asked for. In the first one, replicas that miss a purge keep two generations alive for as long as
 # they stay behind.
 STALE_RECORDS = replace(PROFILES['purges'], name='stale records', trouble=10, troubles=('silent containers',))
 SHARDED_STORM = replace(PROFILES['storm'], name='sharded storm', shards=3, grows=True)
-EXTRA = {profile.name: profile for profile in (STALE_RECORDS, SHARDED_STORM)}
+FAN_OUT_STORM = replace(PROFILES['storm'], name='fan-out storm', publishes=True)
+EXTRA = {profile.name: profile for profile in (STALE_RECORDS, SHARDED_STORM, FAN_OUT_STORM)}
 
 
 def of_seed(seed: int) -> Profile:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 from dataclasses import dataclass
 from typing import Any
@@ -11,13 +12,14 @@ import eventlet
 
 from swiftqueue.history import Recorder, Verdict, check, operations, story
 
-from . import clients, lines, singles, troubles
+from . import clients, lines, publishing, singles, troubles
 from .clients import DEAD, JOBS, Client, Shared
 from .cloud import ACCOUNT, Cloud
 from .hub import START, Hub, run
 from .judgement import Problem, judge
 from .lines import LineClient
 from .profiles import Profile, of_seed
+from .publishing import COPIES, HOOK, Publisher, PublishingShared, Subscriber, Webhook
 
 BUSY = 45  # seconds for which the clients go on
 BUSY_WITH_JANITOR = 130  # what was acked is kept for 60 seconds
@@ -71,17 +73,20 @@ def _simulate(hub: Hub, seed: int, profile: Profile, traced: bool) -> Report:
         requests += 1
     events: list[dict[str, Any]] = []
     cloud = Cloud(hub, seed, profile, chance.choice((2, 2, 3)), note if traced else count)
-    shared = Shared(cloud, Recorder(lambda: round(hub.now - START, 4), events.append),
+    shared = (PublishingShared if profile.publishes else Shared)(
+        cloud, Recorder(lambda: round(hub.now - START, 4), events.append),
                     hub.now + (BUSY_WITH_JANITOR if profile.janitor else BUSY))
     attributes = {}
-    if not (profile.purges or profile.fifo) and chance.random() < 0.2:
+    if not (profile.purges or profile.fifo or profile.publishes) and chance.random() < 0.2:
         shared.queues = (JOBS, DEAD)
         attributes = {'_max_claim_count': chance.randint(1, 3), '_dead_letter_queue': DEAD}
     if profile.shards > 1:
         attributes['_shards'] = chance.randint(1 if profile.grows else 2, profile.shards)
     if profile.fifo:
         attributes['_fifo'] = True
-    first = Client(shared, 'first', seed)
+    if profile.publishes:
+        _begin_to_publish(shared, chance)
+    first = (Publisher if profile.publishes else Client)(shared, 'first', seed)
     while first.call('PUT', '', attributes).phase != 'ok':
         first.sleep(1)
     threads = [eventlet.spawn(*each) for each in _cast(shared, seed, profile, chance)]
@@ -104,6 +109,8 @@ def _cast(shared: Shared, seed: int, profile: Profile, chance: random.Random) ->
         return Client(shared, name, seed)
     if profile.fifo:
         return _cast_of_lines(shared, seed, profile, chance)
+    if profile.publishes:
+        return _cast_of_publishing(shared, seed, profile, chance)
     cast: list[tuple] = [(clients.produce, client(f'producer {number}'), chance.randint(5, 9))
                          for number in range(chance.choice((2, 2, 3)))]
     worker = clients.cling if chance.random() < 0.2 else clients.work
@@ -142,14 +149,40 @@ def _cast_of_lines(shared: Shared, seed: int, profile: Profile, chance: random.R
     return cast + _others(shared, seed, profile)
 
 
+def _begin_to_publish(shared: PublishingShared, chance: random.Random) -> None:
+    shared.topic = chance.random() < 0.5
+    places = COPIES[:chance.choice((1, 2, 2))]
+    shared.queues = places if shared.topic else (JOBS, *places)
+    never = dict.fromkeys((*places, *((HOOK,) if chance.random() < 0.5 else ())), math.inf)
+    shared.sure_from = never if shared.topic else {JOBS: 0, **never}
+
+
+def _cast_of_publishing(shared: PublishingShared, seed: int, profile: Profile, chance: random.Random) -> list[tuple]:
+    cast: list[tuple] = [(clients.produce, Publisher(shared, f'producer {number}', seed), chance.randint(5, 9))
+                         for number in range(2)]
+    for place in shared.sure_from:
+        if place != JOBS:
+            cast.append((publishing.subscribe, Publisher(shared, f'subscriber of {place}', seed), place,
+                         chance.choice((0, 0, 5))))
+    for queue in shared.queues:
+        worker = Subscriber(shared, f'worker of {queue}', seed)
+        worker.queue = queue
+        cast.append((clients.work, worker))
+    webhook = Webhook(Client(shared, 'webhook', seed))
+    cast += [(publishing.notify, Client(shared, f'notifier {number}', seed), webhook) for number in range(2)]
+    return cast + _others(shared, seed, profile)
+
+
 def _finish(shared: Shared, seed: int, janitor: bool) -> bool:
     """Repair what was broken and take out all messages; whether that came to an end."""
-    cloud, last = shared.cloud, Client(shared, 'last', seed)
+    publishes = isinstance(shared, PublishingShared)
+    cloud, last = shared.cloud, (Subscriber if publishes else Client)(shared, 'last', seed)
     last.sleep(60)  # what was late may still arrive
     cloud.repair()
     number = shared.history.invoke('drain')
     # What is in a generation that is over, or that lost against another at its queue's creation, comes by the janitor.
-    drained = clients.drain(last, QUIET, DRAIN, shared.emptied is not None or len(shared.queues) > 1)
+    drained = clients.drain(last, QUIET, DRAIN, publishes or shared.emptied is not None or len(shared.queues) > 1,
+                            publishing.notifier(last) if publishes else None)
     shared.history.answer(number, 'ok' if drained else 'fail')
     if janitor:
         _clean_up(last)
@@ -165,5 +198,5 @@ def _clean_up(client: Client) -> None:
         cloud.repair()
         for _ in clients.everywhere(client):
             client.claim(20, 120)
-    left = cloud.swift.live_objects(ACCOUNT)
+    left = [place for place in cloud.swift.live_objects(ACCOUNT) if not publishing.stays(*place)]
     client.shared.trouble += [f'left behind in {container!r}: {name!r}' for container, name in left]

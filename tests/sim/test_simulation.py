@@ -16,8 +16,10 @@ from swiftqueue.cache import Cache
 from swiftqueue.claims import Claims
 from swiftqueue.fifo import Fifo
 from swiftqueue.history import check, parse
+from swiftqueue.messages import Messages
 from swiftqueue.shards import Shards
 from swiftqueue.single_claims import SingleClaims
+from swiftqueue.subscriptions import Subscriptions
 from swiftqueue.swift import Swift
 
 RUN = Path(__file__).with_name('run.py')
@@ -126,3 +128,19 @@ def test_whoever_looks_at_no_claims_of_mates_has_two_of_a_group_in_flight(monkey
 def test_without_a_registration_a_repeated_post_is_another_message(monkeypatch):
     monkeypatch.setattr(Fifo, '_register', lambda self, record, name, ours: ours)
     assert first_failure(PROFILES['fifo'], 20, 'two messages of one deduplication id')
+
+
+# -- traps for subscribers -------------------------------------------------------------------------
+
+def test_where_rows_are_late_and_nobody_minds_a_new_subscriber_misses_posts(monkeypatch):
+    monkeypatch.setattr(Subscriptions, '_show', lambda *args: None)
+    assert first_failure(replace(PROFILES['fan-out'], lag=0.9), 10, 'lost')
+
+
+def test_a_copy_that_is_written_later_than_its_message_comes_back_after_an_ack(monkeypatch):
+    store = Messages.store
+
+    def late(self, record, message_id, envelope, timestamp, *, mine=None):
+        return store(self, record, message_id, envelope, self.engine.clock() if mine else timestamp, mine=mine)
+    monkeypatch.setattr(Messages, 'store', late)
+    assert first_failure(PROFILES['fan-out'], 20, 'returned')

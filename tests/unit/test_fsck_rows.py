@@ -17,13 +17,17 @@ from swiftqueue.names import (
     KEPT_ROW,
     ROW,
     Envelope,
+    Post,
     Record,
     claim_name,
     claims_container,
     decode_row,
     message_name,
     messages_container,
+    post_name,
+    published_container,
     queue_container,
+    row_of,
 )
 from swiftqueue.rows import Fate, Place, Rows
 
@@ -31,6 +35,7 @@ NOW = 1795200000.0
 ID = '01a1fb98-25f0-70a9-86ca-4ea8758706db'
 CONTENT = Envelope('work', NOW - 100, 3600, 0, NOW + 3500).content()
 MESSAGE = Place('AUTH_test', messages_container('jobs', 'g1'), message_name(ID))
+POSTED = Post(((ID, Envelope('work', NOW - 100, 3600, 0, NOW + 3500)),))
 CLAIM = Place('AUTH_test', claims_container('jobs', 'g1'), claim_name(ID, 1))
 
 
@@ -56,6 +61,7 @@ class Servers:
         self.content = CONTENT
         self.records = ['g1', 'g1', 'g1']
         self.shards = [1, 1, 1]
+        self.created_at = 0
         self.policy = '0'
         self.listed = {}  # device: headers of rows, by name
         self.silent = set()
@@ -77,7 +83,8 @@ class Servers:
             generation = self.records[node['index']]
             if generation is None:
                 raise ClientException('gone', http_status=404)
-            return HeaderKeyDict(Record(generation, 0, NOW, {}, self.shards[node['index']]).headers())
+            return HeaderKeyDict(Record(generation, 0, NOW, {}, self.shards[node['index']],
+                                        created_at=self.created_at).headers())
         return HeaderKeyDict({'X-Backend-Storage-Policy-Index': self.policy})
 
     def get_container(self, node, partition, account, container, headers, limit, marker='', end_marker='~', prefix=''):
@@ -221,6 +228,27 @@ def test_only_the_generation_of_the_record_is_in_use(servers, repair, records, c
     assert repair.is_current(*MESSAGE[:2]) is current
 
 
+@pytest.mark.parametrize('records', [['g1'] * 3, ['g1', 'g2', 'g1']])
+def test_what_waits_for_subscribers_lives_as_long_as_its_queue(servers, repair, records):
+    """A purge changes nothing, whether all replicas have heard of it or not."""
+    servers.records, servers.created_at = records, NOW
+    born = Record('g1', 0, NOW, {}, created_at=NOW).born
+    assert repair.is_current('AUTH_test', published_container('jobs', born))
+    assert not repair.is_current('AUTH_test', published_container('jobs', 'earlier'))
+    servers.records = [None] * 3
+    assert not repair.is_current('AUTH_test', published_container('jobs', born))
+
+
+def test_the_row_of_a_post_for_subscribers_has_all_of_it(servers, repair):
+    place = Place('AUTH_test', published_container('jobs', 'b'), post_name('one'))
+    servers.content = POSTED.content()
+    etag = rows.md5(servers.content).hexdigest()
+    _, nodes = POLICIES.get_object_ring(0, None).get_nodes(*place)
+    servers.objects = {nodes[0]['device']: copy(Etag=f'"{etag}"')}
+    assert repair.restore(place, 0) is Fate.RESTORED
+    assert written(servers, place)['X-Etag'] == row_of(servers.content, etag, 4096)[ROW]
+
+
 @pytest.mark.parametrize('shards', [[4, 4, 4], [1, 4, 1]])  # a replica may have missed that the queue grew
 def test_a_message_of_another_shard_gets_its_row_too(servers, repair, devices, shards):
     place = MESSAGE._replace(container=messages_container('jobs', 'g1', 3))
@@ -272,7 +300,9 @@ def test_the_least_reclaim_age_of_any_section_counts(tmp_path):
 def test_a_file_that_cannot_be_read_is_a_problem_and_foreign_objects_are_none(tmp_path, monkeypatch):
     monkeypatch.setattr(diskfile, 'xattr', Sidecars(tmp_path / 'metadata'))
     disks = tmp_path / 'disks'
-    for number, name in enumerate([f'/AUTH_test/{MESSAGE.container}/{MESSAGE.name}', '/AUTH_test/photos/cat', None]):
+    source = Place('.swiftqueue', 'subscribed', 'AUTH_test/jobs')
+    for number, name in enumerate(['/' + '/'.join(MESSAGE), '/AUTH_test/photos/cat', None, '/' + '/'.join(source),
+                                   '/AUTH_test/subscribed/AUTH_test/jobs']):
         path = disks / 'd1' / 'objects' / '1' / 'abc' / str(number) / '1795200000.00000.data'
         path.parent.mkdir(parents=True)
         path.touch()
@@ -281,5 +311,6 @@ def test_a_file_that_cannot_be_read_is_a_problem_and_foreign_objects_are_none(tm
     said = []
     report = fsck.Report(said.append)
     found = list(fsck.find(fsck.Disks(str(disks), False, '', 0), report))
-    assert found == [(MESSAGE, 0)]
+    assert sorted(found) == [(source, 0), (MESSAGE, 0)]
+    assert source.queue == MESSAGE.queue == ('AUTH_test', 'jobs')
     assert report.problems == 1 and 'abc/2/' in said[0] and not report.clean

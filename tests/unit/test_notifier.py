@@ -5,7 +5,7 @@ from janitors import DAY, ModelReplicas, janitor_of
 from notifiers import HOOK, Webhooks, a_world, bodies, notifier_of, post, run, subscribe, swift_of, topic
 
 from swiftqueue import sources
-from swiftqueue.errors import QueueError
+from swiftqueue.errors import QueueError, SubscriptionExists, Unavailable
 from swiftqueue.fanout import Fanout
 from swiftqueue.janitor import queues_of
 from swiftqueue.model import NewMessage
@@ -95,6 +95,75 @@ def test_copies_keep_ttl_and_delay_and_do_not_come_back_when_they_are_done_with(
     assert bodies(world, 'copy') == []
 
 
+def fifo(world, **attributes):
+    world.queue('line').create({'_fifo': True, **attributes})
+    subscribe(world, 'queue://line')
+    return world.queue('line')
+
+
+def take(queue):
+    """All that is there, one after the other."""
+    taken = []
+    while claim := queue.claims.create():
+        for message in claim.messages:
+            taken.append((message.body, message.group))
+            queue.claims.ack(message.id, claim.id)
+    return taken
+
+
+def test_a_copy_in_a_fifo_queue_keeps_its_group_or_has_that_of_its_queue(world):
+    line = fifo(world)
+    post(world.queue(), 'a')
+    post(world.queue(), 'b', 'c', group='red')
+    run(world)
+    assert sorted(take(line)) == [('a', 'jobs'), ('b', 'red'), ('c', 'red')]
+
+
+def test_a_copy_comes_behind_what_is_in_a_fifo_queue_whenever_it_was_posted(world):
+    line = fifo(world)
+    posted = post(world.queue(), 'early')
+    world.tick(20)
+    late = NewMessage('late', group='jobs', deduplication='one')
+    assert not line.messages.post([late])[0].error
+    assert posted[0] < line.messages.list().items[0].id
+    world.tick(3)
+    run(world)
+    assert [body for body, _ in take(line)] == ['late', 'early']
+
+
+def test_a_copy_in_a_fifo_queue_ends_when_its_message_does(world):
+    line = fifo(world)
+    post(world.queue(), 'a', ttl=100)
+    world.tick(70)
+    run(world)
+    assert 1 <= line.messages.list().items[0].ttl <= 30
+    world.tick(40)
+    assert take(line) == []
+
+
+def test_a_fifo_queue_is_given_a_delayed_message_when_it_is_due_and_its_neighbours_with_it(world):
+    line = fifo(world)
+    post(world.queue(), 'a', 'b', delay=20)
+    for bodies_now in ([], ['a', 'b'], []):
+        run(world)
+        assert [body for body, _ in take(line)] == bodies_now
+        world.tick(20)
+    assert posts(world) == []
+
+
+@pytest.mark.parametrize('number', range(24))
+def test_a_post_that_is_brought_again_is_in_a_fifo_queue_once(world, number):
+    line = fifo(world)
+    post(world.queue(), 'a', 'b')
+    dies_at(world, Webhooks(), number, after_work=True)
+    world.tick(40)
+    taken = take(line)
+    world.tick(40)
+    run(world, proxy=0)
+    assert taken + take(line) == [('a', 'jobs'), ('b', 'jobs')]
+    assert posts(world) == []
+
+
 def test_a_message_that_expired_is_given_to_nobody(world, hooks):
     subscribe(world, HOOK)
     post(world.queue(), 'a', ttl=60)
@@ -145,6 +214,54 @@ def test_who_subscribed_is_given_what_is_posted_though_a_container_server_missed
     run(world)
     world.swift.first_replica = 1
     assert bodies(world, 'new') == bodies(world, 'old') == ['a']
+
+
+def test_a_post_does_not_pass_over_subscribers_of_whom_a_container_server_has_not_heard(world):
+    world.swift.down_containers = {0}
+    subscribe(world, 'queue://copy')
+    world.queue().configure(lambda attributes: attributes | {'colour': 'red'})
+    world.swift.down_containers = set()
+    world.swift.first_replica = 0
+    for proxy in (0, 1):
+        world.tick(3)
+        post(world.queue(proxy=proxy), proxy)
+    run(world)
+    world.swift.first_replica = 1
+    assert bodies(world, 'copy') == [0, 1]
+
+
+def test_what_is_told_of_subscribers_ends_with_the_queue(world):
+    subscribe(world, 'queue://copy')
+    world.queue().delete()
+    world.tick()
+    world.queue().create()
+    assert world.queue(proxy=1).record().subscribed_at == 0
+
+
+def test_who_subscribed_is_given_what_is_posted_though_the_row_is_late_everywhere(world, hooks):
+    subscribe(world, 'queue://other')
+    world.swift.lag_chance = 1
+    for subscriber in ('queue://copy', HOOK):
+        subscribe(world, subscriber)
+    world.swift.lag_chance = 0
+    post(world.queue(), 'a')
+    run(world, hooks)
+    assert bodies(world, 'copy') == bodies(world, 'other') == hooks.bodies() == ['a']
+
+
+def test_who_is_told_that_he_has_subscribed_is_listed(world):
+    """Also if the one that did it was told that container servers are silent."""
+    subscribe(world, 'queue://other')
+    majorities, world.engines[0].majorities = world.engines[0].majorities, None
+    world.swift.lag_chance = 1
+    for error in (Unavailable, SubscriptionExists):
+        with pytest.raises(error):
+            subscribe(world, 'queue://copy')
+        world.engines[0].majorities = majorities
+    world.swift.lag_chance = 0
+    post(world.queue(), 'a')
+    run(world)
+    assert bodies(world, 'copy') == ['a']
 
 
 def test_too_few_container_servers_do_not_make_a_queue_without_subscribers(world):

@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any
 
 import pytest
-from model_swift import ModelCache, ModelSwift
+from model_swift import ModelCache, ModelMajorities, ModelSwift
 from swift.common.middleware.catch_errors import CatchErrorMiddleware
 from swift.common.middleware.gatekeeper import GatekeeperMiddleware
 from swift.common.middleware.tempauth import TempAuth
@@ -47,7 +47,8 @@ class Wire:
         self.options = Options(**options)
         chance = random.Random(0)
         self.engine = Engine(self.options, b'key of the cluster', clock=self.clock, monotonic=self.clock,
-                             sleep=self.sleep, random_bits=chance.getrandbits, token_bytes=chance.randbytes)
+                             sleep=self.sleep, random_bits=chance.getrandbits, token_bytes=chance.randbytes,
+                             majorities=ModelMajorities(self.swift))
         self.filter = QueueFilter(self.swift, self.engine, logging.getLogger('swiftqueue'))
         self.app = self.filter
         for filter_ in filters() if auth else filters()[1:]:
