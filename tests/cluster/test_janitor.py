@@ -257,7 +257,7 @@ def test_a_queue_that_nobody_uses_is_given_up_and_then_deleted(cluster, conf, sw
     posted = other.request('POST', '/v2/queues/replies/messages', json={'messages': [{'body': 1, 'ttl': 300}]}).json()
     assert clean(conf, '130', account)['errors'] == 0
     assert queues() == (['replies'], ['replies'])
-    assert User(cluster.urls[0], 'admin:admin', 'admin').request('GET', '/burrow/v1.0').json() == [account]
+    assert account in User(cluster.urls[0], 'admin:admin', 'admin').request('GET', '/burrow/v1.0').json()
     assert other.request('DELETE', posted['resources'][0]).status_code == 204
     wait_until(lambda: clean(conf, '200', account)['errors'] == 0 and queues() == (['replies'], []))
     # What is later takes the mark away, whichever arrives first.
