@@ -41,6 +41,7 @@ PLACES = None, Place(1, 1), Place(1, 2)  # where a process and its clients are, 
 AT_ALL = 0.5  # chance that a step takes any time; it is cheaper if it does not
 JANITOR_DIES = 0.1  # chance that a pass of the janitor does not come to its end
 greenpool.DEBUG = False  # or each green thread of a dead process says so on the terminal
+LONGEST_READ, SHORT_READ = 25, 5  # seconds, with servers that come late and without
 FREEZE = 0.001  # a frozen process that goes on at the very instant when it is to
 
 
@@ -80,6 +81,8 @@ class Cloud:
         self.logger = logging.Logger('swiftqueue')
         self.logger.addHandler(self.errors)
         self.janitors = 0
+        self.missed, self.missed_until = 0, 0.0  # the replica that last left reads without an answer
+        self.hushed = False  # whether one is to do so alone
         skews = [0, *(self.chance.choice(profile.skews) for _ in range(processes - 1))]
         self.processes = [Process(self, f'proxy {number}', skew) for number, skew in enumerate(skews)]
 
@@ -89,12 +92,32 @@ class Cloud:
         self.processes[self.processes.index(process)] = Process(self, process.name, process.skew)
 
     def may_miss(self, replica: int) -> bool:
-        """Whether that replica may leave any read without an answer. One of them may, at any time.
+        """Whether that replica may leave any read without an answer. One of them may, for a minute each.
 
-        If two of three do not answer, the third one's word stands for all.
+        If two of three do not answer one read, the third one's word stands for all. So no other one may as long as a
+        read may be under way that this one has not answered.
         """
-        nobody_silent = not any(self.swift.silent(kind) for kind in ('accounts', 'containers', 'objects'))
-        return nobody_silent and int(self.hub.now / 20) % self.swift.replicas == replica
+        if self.hushed or int(self.hub.now / 60) % self.swift.replicas != replica or self._others_wait(replica):
+            return False
+        self._note_missed(replica)
+        return True
+
+    def silence(self, silent: set[int], replica: int, seconds: float) -> None:
+        """Have that replica answer nothing for so long, once nobody waits for another one."""
+        self.hushed = True
+        while self._others_wait(replica):
+            self.hub.pause(self.missed_until - self.hub.now)
+        silent.add(replica)
+        self.hub.pause(seconds)
+        silent.discard(replica)
+        self._note_missed(replica)
+        self.hushed = False
+
+    def _others_wait(self, replica: int) -> bool:
+        return replica != self.missed and self.hub.now < self.missed_until
+
+    def _note_missed(self, replica: int) -> None:
+        self.missed, self.missed_until = replica, self.hub.now + (LONGEST_READ if self.profile.late else SHORT_READ)
 
     def calm(self) -> None:
         """Let nothing go wrong any more. What has gone wrong is repaired by :meth:`repair`."""

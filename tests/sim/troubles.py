@@ -33,10 +33,8 @@ def _pause(cloud: Cloud, chance: random.Random) -> None:
 def _silence(name: str) -> Callable[[Cloud, random.Random], None]:
     """One replica's servers do not answer for a while. What they have missed may come soon after, or much later."""
     def silence(cloud: Cloud, chance: random.Random) -> None:
-        silent, replica = getattr(cloud.swift, name), chance.randrange(cloud.swift.replicas)
-        silent.add(replica)
-        cloud.hub.pause(chance.choice((1, 5, 20, 80)))
-        silent.discard(replica)
+        replica = chance.randrange(cloud.swift.replicas)
+        cloud.silence(getattr(cloud.swift, name), replica, chance.choice((1, 5, 20, 80)))
         if chance.random() < 0.5:
             cloud.hub.pause(chance.uniform(0, 10))
             # Object-updaters run each for itself, so rows arrive in any order.
