@@ -2,15 +2,15 @@
 
 They are in one more shard of their queue, whose containers are in the storage policy that the operator names. So they
 are listed, claimed and purged with all others, in one order. The first of them makes the shard. Where there can be none
-a message is an ordinary one: in a FIFO queue, whose order needs majorities, in one that has all shards that an id can
-name, and as long as the policy takes no new containers.
+a message is an ordinary one: in a FIFO queue, whose order needs majorities, and as long as the policy takes no new
+containers.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from swiftqueue import ids, policies
+from swiftqueue import policies
 from swiftqueue.attributes import EPHEMERAL
 from swiftqueue.errors import Invalid, QueueError
 from swiftqueue.model import NewMessage
@@ -37,7 +37,7 @@ def policy_of(record: Record) -> int | None:
 def place(queue: Queue, record: Record) -> Record | None:
     """The record of a queue that has the shard, which is made if need be; None if there can be none."""
     policy = policies.open_policy(queue.engine.options.ephemeral_policy)
-    if policy is None or record.fifo or record.shards > ids.EPHEMERAL:
+    if policy is None or record.fifo:
         return None
     if record.ephemeral is None:
         try:

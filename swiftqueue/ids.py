@@ -11,7 +11,7 @@ True
 5
 
 The 12 bits after the version hold the fraction of the millisecond, so a tick is 1/4096 ms and ids of one process rise
-strictly, also within a millisecond and when its clock is set back a little. The last 6 bits are the number of the
+strictly, also within a millisecond and when its clock is set back a little. The last 7 bits are the number of the
 message's shard, so whoever has an id knows the container, whatever he knows of the queue.
 """
 
@@ -24,8 +24,9 @@ import time
 from collections.abc import Callable
 
 TICKS = 4096 * 1000  # per second
-SHARDS = 64  # that an id can tell apart
-EPHEMERAL = SHARDS - 1  # the shard of ephemeral messages; the others are numbered from 0
+SHARDS = 64  # that a queue can have, numbered from 0
+EPHEMERAL = SHARDS  # the one of ephemeral messages, which comes on top
+_NUMBERS = 128  # that an id can tell apart
 LEAD = 2  # seconds; a clock set back further starts anew, or messages would wait until it is here again
 _ID = re.compile(r'[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}')
 
@@ -43,13 +44,13 @@ class Ids:
         """An id whose time is now, or right behind that of the other one, should its clock be ahead of ours."""
         now = int(self.clock() * TICKS)
         return _format(max(now, _ticks(message_id) + 1) if message_id else now,
-                       self.random_bits(62) // SHARDS * SHARDS)
+                       self.random_bits(62) // _NUMBERS * _NUMBERS)
 
     def new(self, delay: int = 0, shard: int = 0) -> str:
         """An id in that shard whose time is ``delay`` seconds from now; later calls with one delay sort later."""
         now = int(self.clock() * TICKS)
         self.last = now if self.last - now > TICKS * LEAD else max(self.last + 1, now)
-        return _format(self.last + delay * TICKS, self.random_bits(62) // SHARDS * SHARDS + shard)
+        return _format(self.last + delay * TICKS, self.random_bits(62) // _NUMBERS * _NUMBERS + shard)
 
 
 def is_id(text: str) -> bool:
@@ -69,18 +70,18 @@ def sequence_number(message_id: str) -> str:
 
 def shard_of(message_id: str) -> int:
     """The number of the shard that the message is in."""
-    return int(message_id[-2:], 16) % SHARDS
+    return int(message_id[-2:], 16) % _NUMBERS
 
 
 def in_shard(message_id: str, shard: int) -> str:
     """The id that the message has in that shard."""
-    return f'{message_id[:-2]}{int(message_id[-2:], 16) // SHARDS * SHARDS + shard:02x}'
+    return f'{message_id[:-2]}{int(message_id[-2:], 16) // _NUMBERS * _NUMBERS + shard:02x}'
 
 
 def derived(message_id: str, salt: str) -> str:
     """Another id of the same time, in shard 0; always the same one for the same salt."""
     low = int.from_bytes(hashlib.sha256(f'{salt}\0{message_id}'.encode()).digest()[:8], 'big')
-    digits = f'{1 << 63 | low % (1 << 62) // SHARDS * SHARDS:016x}'
+    digits = f'{1 << 63 | low % (1 << 62) // _NUMBERS * _NUMBERS:016x}'
     return f'{message_id[:18]}-{digits[:4]}-{digits[4:]}'
 
 

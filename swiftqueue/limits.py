@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from swiftqueue.errors import Invalid, TooLarge
-from swiftqueue.ids import EPHEMERAL
+from swiftqueue.ids import SHARDS
 from swiftqueue.model import Place
 
 TRUE = ('true', '1', 'yes', 'on', 't', 'y')
@@ -117,8 +117,8 @@ class Options:
     min_claim_grace: int = _option(60, _integer(0, _BIG))
     max_claim_grace: int = _option(43200, _integer(0, _BIG))
     default_claim_grace: int = _option(60, _integer(0, _BIG))
-    default_shards: int = _option(1, _integer(1, EPHEMERAL))
-    max_shards: int = _option(EPHEMERAL, _integer(1, EPHEMERAL))
+    default_shards: int = _option(1, _integer(1, SHARDS))
+    max_shards: int = _option(SHARDS, _integer(1, SHARDS))
     ephemeral_policy: str = _option('', str)
     max_wait: int = _option(20, _integer(0, 60))
     max_waiters_per_worker: int = _option(500, _integer(0, 100000))

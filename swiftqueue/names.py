@@ -92,7 +92,7 @@ KEPT_ROW = 'X-Object-Sysmeta-Container-Update-Override-Etag'
 _LINES = 7
 _LINE = 7500
 
-_SHARDS = frozenset(map(str, range(ids.SHARDS)))
+_SHARDS = frozenset(map(str, range(ids.EPHEMERAL + 1)))
 _KINDS = {'queue': '', 'topic': TOPIC, 'webhook': WEBHOOK}  # of records: what their queues' names begin with
 
 

@@ -172,21 +172,13 @@ def test_in_a_fifo_queue_they_are_ordinary_messages(make_world):
         post(world, '3', group='g', ephemeral='yes')
 
 
-def test_in_a_queue_of_all_the_shards_that_there_once_could_be_they_are_ordinary_messages(world):
-    queue = world.queue()
-    old = replace(queue.record(), shards=64, written_at=world.clock())
-    for container in queue.shards(old).containers():
-        queue.swift.put_container(container)
-    queue.write_headers(old.shard_headers(), old.written_at)
-    world.tick()
-    assert world.queue().record().shards == 64
-    posted = post(world, *range(128))
-    assert {shard_of(each) for each in posted} == set(range(64))
-    assert {policy for _, _, policy in places(world)} == {'Policy-0'}
-    world.queue().configure(lambda attributes: attributes | {'colour': 'red'})
-    lose_server(world)  # no place of theirs
-    done = world.queue().messages.post([NewMessage(number, ephemeral=True) for number in range(64)])
-    assert {shard_of(one.id) for one in done if one.error} == {EPHEMERAL}
+def test_a_queue_of_64_shards_has_one_more_for_them(make_world):
+    world = make_world({'_shards': 64})
+    ordinary = world.queue().messages.post([NewMessage(number, ephemeral=False) for number in range(128)])
+    assert {shard_of(one.id) for one in ordinary} == set(range(64))
+    assert {shard_of(each) for each in post(world, 'x', 'y')} == {EPHEMERAL}
+    assert len(places(world)) == 2 * 65 and places(world) > PLACE
+    assert len(world.queue().messages.list(limit=20).items) == 20 and world.queue().stats().total == 130
 
 
 def test_where_the_place_cannot_be_made_they_are_ordinary_messages(world):

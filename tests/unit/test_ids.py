@@ -23,7 +23,7 @@ def test_an_id_has_the_layout_of_a_uuid_of_version_7(clock, low):
     assert str(parsed) == text
     assert (parsed.version, parsed.variant) == (7, uuid.RFC_4122)
     assert parsed.int >> 80 == NOW * 1000  # 48 bits of milliseconds lead
-    assert parsed.int & (2 ** 62 - 1) == low >> 6 << 6
+    assert parsed.int & (2 ** 62 - 1) == low >> 7 << 7
 
 
 def test_ids_rise_while_the_clock_stands_still(clock):
@@ -35,7 +35,7 @@ def test_ids_rise_while_the_clock_stands_still(clock):
 
 def test_ids_rise_whatever_their_shards(clock):
     source = Ids(clock)
-    shards = random.Random(1).choices(range(64), k=1000)
+    shards = random.Random(1).choices(range(65), k=1000)
     made = [source.new(shard=shard) for shard in shards]
     assert made == sorted(set(made))
     assert [shard_of(each) for each in made] == shards
@@ -45,7 +45,8 @@ def test_ids_rise_whatever_their_shards(clock):
 def test_an_id_in_another_shard_is_the_same_for_the_rest():
     assert in_shard('01a3185c-5000-7abc-9def-0123456789ab', 0) == '01a3185c-5000-7abc-9def-012345678980'
     assert in_shard('01a3185c-5000-7abc-9def-0123456789ab', 63) == '01a3185c-5000-7abc-9def-0123456789bf'
-    assert [shard_of(in_shard('01a3185c-5000-7abc-9def-012345678900', shard)) for shard in range(64)] == [*range(64)]
+    assert in_shard('01a3185c-5000-7abc-9def-0123456789ab', 64) == '01a3185c-5000-7abc-9def-0123456789c0'
+    assert [shard_of(in_shard('01a3185c-5000-7abc-9def-012345678900', shard)) for shard in range(65)] == [*range(65)]
 
 
 def test_ids_rise_when_the_clock_is_set_back_a_little(clock):

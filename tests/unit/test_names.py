@@ -103,7 +103,7 @@ def test_containers_tell_their_kind_queue_generation_and_shard(queue):
     '\x00queue\x00jobs\x00', '\x00versions\x00photos', '\x00messages\x00jobs',
     '\x00messages\x00jobs\x00', '\x00messages\x00jobs\x00g1', 'x\x00messages\x00jobs\x00g1\x000',
     'messages\x00jobs\x00g1\x000', '\x00messages\x00jobs\x00g1\x000\x00',
-    '\x00messages\x00jobs\x00g1\x00', '\x00messages\x00jobs\x00g1\x0064', '\x00messages\x00jobs\x00g1\x0001',
+    '\x00messages\x00jobs\x00g1\x00', '\x00messages\x00jobs\x00g1\x0065', '\x00messages\x00jobs\x00g1\x0001',
     '\x00messages\x00jobs\x00g1\x00-1', '\x00messages\x00jobs\x00g1\x00\u0660',
     '\x00Claims\x00jobs\x00g1\x000', 'x\x00queue\x00jobs'])
 def test_a_container_of_somebody_else_is_known_as_foreign(container):

@@ -103,7 +103,7 @@ TRANSCRIPTS = {
         *[('PUT /v2/flavors/f', sent, 400, ERROR) for sent in (
             {}, *({'pool_list': pools} for pools in ([], None, 's', ['t'], [['s']], ['s'] * 101)),
             *({'pool_list': ['s'], key: value} for key, value in (
-                ('claims_pool', 't'), ('claims_pool', 7), ('shards', 0), ('shards', 64), ('shards', '2'),
+                ('claims_pool', 't'), ('claims_pool', 7), ('shards', 0), ('shards', 65), ('shards', '2'),
                 ('ephemeral', 1), ('limits', []), ('limits', {'max_wait': 1}), ('limits', {'max_message_ttl': 59}),
                 ('limits', {'max_message_ttl': 1209601}), ('limits', {'max_shards': True}), ('colour', 'red'))),
             {'pool_list': ['s'], 'shards': 3, 'limits': {'max_shards': 2}})],

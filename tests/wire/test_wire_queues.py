@@ -127,13 +127,13 @@ TRANSCRIPTS = {
     ],
     **{f'{value!r} is no number of shards': [
         ('PUT /v2/queues/jobs', {'_shards': value}, 400, {
-            'title': 'Invalid API request', 'description': '_shards must be an integer from 1 to 63.'}),
+            'title': 'Invalid API request', 'description': '_shards must be an integer from 1 to 64.'}),
         ('GET /v2/queues', None, 200, {'queues': [], 'links': []}),
         ('PUT /v2/queues/jobs', None, 201, None),
         ('PATCH /v2/queues/jobs', [{'op': 'add', 'path': '/metadata/_shards', 'value': value}], 400, {
-            'title': 'Invalid API request', 'description': '_shards must be an integer from 1 to 63.'}, PATCH),
+            'title': 'Invalid API request', 'description': '_shards must be an integer from 1 to 64.'}, PATCH),
         ('GET /v2/queues/jobs', None, 200, DEFAULTS),
-    ] for value in (0, -1, 64, 2.5, 4.0, '4', True, [], {})},
+    ] for value in (0, -1, 65, 2.5, 4.0, '4', True, [], {})},
     'statistics count what is there': [
         ('GET /v2/queues/jobs/stats', None, 200, {'messages': {'claimed': 0, 'free': 0, 'total': 0}}),
         ('POST /v2/queues/jobs/messages', {'messages': [{'body': 1}]}, 201,
