@@ -157,8 +157,8 @@ class Head:
         self.hold_back(chain(self.entries.values(), self.held.values()))
 
     def hold_back(self, entries: Iterable[Entry]) -> None:
-        """Those of them that are put off."""
-        for entry in entries:
+        """Those of them that are put off; mostly none are, and a page is long."""
+        for entry in entries if self.ephemeral_at else ():
             if ids.shard_of(entry.id) == ids.EPHEMERAL:
                 entry.busy_until = max(entry.busy_until, self.ephemeral_at)
 

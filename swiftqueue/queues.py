@@ -156,7 +156,8 @@ class Account:
 
     def other(self, name: str) -> Account:
         """Another account, on behalf of the same request."""
-        return self.engine.account(self.swift.app, self.swift.environ, name, self.swift.logger, self.given_up)
+        return self.engine.account(self.swift.app, self.swift.environ, name, self.swift.logger, self.given_up,
+                                   self.claimer)
 
     def queue(self, name: str) -> Queue:
         """The queue of that name, whether it exists or not. Raises Invalid for a name that none can have."""

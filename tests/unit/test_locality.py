@@ -246,3 +246,9 @@ def test_where_nobody_has_the_rings_nothing_is_preferred_and_nothing_told(zones)
     queue = zones.queue()
     assert [message.body for message in queue.claims.create(1).messages] == [0]
     assert (queue.account.claimer.local, queue.account.claimer.remote) == (0, 0)
+
+
+def test_who_claims_from_a_queue_of_another_account_is_where_he_was():
+    account = World().queue().account
+    account.claimer = Claimer(Place(1, 2))
+    assert account.other('AUTH_friend').claimer is account.claimer
