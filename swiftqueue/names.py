@@ -22,7 +22,7 @@ Two kinds of queues are not among a tenant's queues, and have a NAME that no que
 
 What operators define for all accounts is in an account that no client can reach, ``.swiftqueue``: an object for each
 pool in the container ``pools``, and for each flavor in ``flavors``. There too, in ``subscribed``, is an empty object
-``ACCOUNT/QUEUE`` for each queue that anybody subscribes to.
+``ACCOUNT/QUEUE`` for each queue that anybody subscribes to; ``accounts`` is told of in accounts.py.
 
 A *row* is what a container listing shows of an object. Its etag carries, after the real one, what a reader would
 otherwise have to GET: ``<md5>; mq=<base64url of JSON>``.
