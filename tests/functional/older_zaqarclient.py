@@ -95,7 +95,7 @@ def main(url: str, version: str, token: str, project: str, name: str) -> None:
     messages(client, other, name)
     claims(client, other, name)
     client.queue(name).delete()
-    assert name not in [each.name for each in client.queues(limit=20)]
+    assert name not in [each.name for each in client.queues(limit=20, marker=name[:-1])]
 
 
 main(*sys.argv[1:])

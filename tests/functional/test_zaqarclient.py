@@ -19,14 +19,14 @@ def queue(client, name):
 
 def test_a_queue_lives_and_dies(client, name):
     queue = client.queue(name, force_create=True)
-    assert name in [each.name for each in client.queues(limit=20)[0]]
+    assert [each.name for each in client.queues(name=name)[0]] == [name]
     assert queue.metadata()['_default_message_ttl'] == 3600
     queue.metadata(new_meta={'colour': 'red'})
     assert queue.metadata(force_reload=True)['colour'] == 'red'
     queue.metadata(new_meta={'colour': 'blue', 'size': 3})
     assert queue.metadata(force_reload=True)['size'] == 3
     queue.delete()
-    assert name not in [each.name for each in client.queues(limit=20)[0]]
+    assert list(client.queues(name=name)[0]) == []
 
 
 def test_queues_are_counted_and_paged(client, name):
