@@ -82,10 +82,12 @@ class Cache:
         """What was noted of an attempt; None if nobody can tell."""
         return self.ring.get(self._key('attempt', queue, attempt)) if self.ring is not None else None
 
-    def set_epoch(self, queue: str, epoch: str) -> None:
-        """Tell other proxies that the queue's record has changed."""
-        if self.ring is not None:
-            self.ring.set(self._key('epoch', queue), epoch, time=_EPOCH_SECONDS)
+    def set_epoch(self, queue: str, epoch: str) -> bool:
+        """Tell other proxies that the queue's record has changed; whether there is a cache to tell them."""
+        if self.ring is None:
+            return False
+        self.ring.set(self._key('epoch', queue), epoch, time=_EPOCH_SECONDS)
+        return True
 
     def epoch(self, queue: str) -> str | None:
         """Changes with the queue's record; None if nobody can tell."""

@@ -60,6 +60,7 @@ from swiftqueue.swift import LISTING_LIMIT, TICK, GenerationGone, Swift
 from swiftqueue.waiting import Waiting
 
 RECORD_SECONDS = 2  # how long a worker may act on a record it has read
+EPOCH_SECONDS = 0.1  # how long without asking whether it has changed; so who changes it answers no sooner
 _CACHED_QUEUES = 10000
 _INFO_SECONDS = 2  # Swift itself keeps them for sixty
 _PAGES = 10  # of names that are looked through for one page of queues
@@ -129,11 +130,12 @@ class Engine:
         return 0 if self.encrypted else self.options.inline_limit
 
 
-@dataclass(frozen=True)
+@dataclass
 class _CachedRecord:
     record: Record
     read_at: float  # on the monotonic clock
     epoch: str | None
+    epoch_at: float  # when that was the queue's, on the monotonic clock
 
 
 class Account:
@@ -260,7 +262,7 @@ class Queue:
     def read_record(self) -> Record | None:
         """The record as Swift has it now; None if there is no such queue."""
         engine = self.engine
-        epoch = self._epoch()
+        epoch_at, epoch = engine.monotonic(), self._epoch()
         read_at = engine.monotonic()
         response = self.swift.head_container(queue_container(self.name))
         record = parse_record(response.headers) if response.status == 204 else None
@@ -271,7 +273,7 @@ class Queue:
         if record is None:
             engine.records.pop(self.key, None)
         else:
-            engine.records[self.key] = _CachedRecord(record, read_at, epoch)
+            engine.records[self.key] = _CachedRecord(record, read_at, epoch, epoch_at)
             while len(engine.records) > _CACHED_QUEUES:
                 engine.records.popitem(last=False)
             if record.moving:
@@ -294,11 +296,14 @@ class Queue:
         return self.record().fifo
 
     def recent_record(self, seconds: float = RECORD_SECONDS) -> Record | None:
-        cached = self.engine.records.get(self.key)
-        if cached and self.engine.monotonic() - cached.read_at < seconds \
-                and cached.epoch == self._epoch():
-            return cached.record
-        return None
+        cached, now = self.engine.records.get(self.key), self.engine.monotonic()
+        if cached is None or now - cached.read_at >= seconds:
+            return None
+        if now - cached.epoch_at >= EPOCH_SECONDS:
+            if cached.epoch != self._epoch():
+                return None
+            cached.epoch_at = now
+        return cached.record
 
     def _epoch(self) -> str | None:
         """Changes with the record, where memcached carries the news between proxies; see :func:`_subscribed_at`."""
@@ -307,7 +312,9 @@ class Queue:
     def _changed(self, subscribed_at: float = 0) -> None:
         """Have all proxies read the record anew."""
         self.engine.records.pop(self.key, None)
-        self.swift.cache.set_epoch(self.name, f'{self.engine.token_bytes(8).hex()} {subscribed_at:.5f}')
+        if self.swift.cache.set_epoch(self.name, f'{self.engine.token_bytes(8).hex()} {subscribed_at:.5f}'):
+            self.engine.sleep(1.5 * EPOCH_SECONDS)  # more, as clocks do not go at quite the same pace
+            self.engine.records.pop(self.key, None)
 
     def with_generation(self, work: Callable[[Record], Result], seconds: float = RECORD_SECONDS,
                         record: Record | None = None) -> Result:

@@ -19,7 +19,7 @@ from swiftqueue.errors import (
 )
 from swiftqueue.model import NewMessage
 from swiftqueue.names import ENDED, messages_container, parse_container, queue_container
-from swiftqueue.queues import RECORD_SECONDS
+from swiftqueue.queues import EPOCH_SECONDS, RECORD_SECONDS
 
 RECORD = queue_container('jobs')
 NOISE = ''.join(random.Random(1).choices(string.ascii_letters + string.digits, k=65000))  # hardly compresses
@@ -248,6 +248,24 @@ def test_a_record_is_read_once_as_long_as_nothing_changes(world):
             world.tick(RECORD_SECONDS / 5 - 0.01)
             world.queue().record()
     assert [call.method for call in calls] == ['HEAD']
+
+
+def test_memcached_is_asked_for_changes_no_more_often_than_who_changes_waits(world, monkeypatch):
+    world.queue().create()
+    world.queue().record()
+    asked = []
+    get = world.cache.get
+    monkeypatch.setattr(world.cache, 'get', lambda key: asked.append(key) or get(key))
+    for _ in range(3):
+        for _ in range(10):
+            world.tick(EPOCH_SECONDS / 20)
+            world.queue().record()
+        world.tick(EPOCH_SECONDS / 2)
+        world.queue().record()
+    assert len(asked) == 3
+    before = world.clock()
+    world.queue().configure(lambda attributes: {'colour': 'red'})
+    assert world.clock() - before > EPOCH_SECONDS
 
 
 def test_a_change_while_the_record_is_read_is_not_missed(world):
