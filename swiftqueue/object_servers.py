@@ -30,6 +30,21 @@ _MOST_IDLE = 20  # connections kept to one server
 _IDLE_SECONDS = 30  # for which they are kept; servers close theirs after a minute
 
 
+@dataclass(frozen=True)
+class _Request:
+    """What several servers are asked; the path begins with the partition."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    query: str = ''
+    body: bytes = b''
+
+    def send(self, connection: BufferedHTTPConnection, node: Node) -> None:
+        path = quote(f'/{node["device"]}{self.path}') + (f'?{self.query}' if self.query else '')
+        connection.request(self.method, path, self.body or None, self.headers)
+
+
 class Servers:
     """Connections to object servers. One that fails is not asked again for ``shun_seconds``."""
 
@@ -46,9 +61,9 @@ class Servers:
         nodes, path = _primaries(ring, account, container, name)
         if any(map(self._is_shunned, nodes)):
             return []
-        answers = []
+        request, answers = _Request(method, path, headers), []
         for node in nodes:
-            answer = self._ask(node, method, path, headers, self._answer_seconds)
+            answer = self._ask(node, request, self._answer_seconds)
             if answer is None or answer.status not in wanted:
                 return []
             answers.append(answer)
@@ -61,15 +76,17 @@ class Servers:
         Those that fail, or did a while ago, are waited for only as long as fewer than a quorum have answered.
         """
         nodes, path = _primaries(ring, account, container, name)
-        answers = {}
-        for number, node in enumerate(nodes):
-            if not self._is_shunned(node) and (
-                    answer := self._ask(node, method, path, headers, self._answer_seconds)):
+        request, answers = _Request(method, path, headers), {}
+        # All are at it before the first answer is waited for: on a busy machine each of them takes its time.
+        begun = {number: self._begin(node, request)
+                 for number, node in enumerate(nodes) if not self._is_shunned(node)}
+        for number, connection in begun.items():
+            if answer := self._ask(nodes[number], request, self._answer_seconds, connection):
                 answers[number] = answer
         for number, node in enumerate(nodes):
             if len(answers) >= _quorum(len(nodes), coded):
                 break
-            if number not in answers and (answer := self._ask(node, method, path, headers, PATIENCE_SECONDS)):
+            if number not in answers and (answer := self._ask(node, request, PATIENCE_SECONDS)):
                 answers[number] = answer
         return list(answers.values()), len(nodes)
 
@@ -81,38 +98,50 @@ class Servers:
         And how many there are. ``all_healthy``: the others are asked too, unless they failed lately.
         """
         nodes, path = _primaries(ring, account, container)
+        request = _Request(method, path, headers, query, body)
         answers: list[HTTPResponse] = []
         for node in sorted(random.sample(nodes, len(nodes)), key=self._is_shunned):
             enough = 2 * sum(answer.status in good for answer in answers) > len(nodes)
             if enough and (not all_healthy or self._is_shunned(node)):
                 break
-            if answer := self._ask(node, method, path, headers, self._answer_seconds, query, body):
+            if answer := self._ask(node, request, self._answer_seconds):
                 answers.append(answer)
         return answers, len(nodes)
 
     def _is_shunned(self, node: Node) -> bool:
         return self._shunned.get(_device(node), 0) > self._monotonic()
 
-    def _ask(self, node: Node, method: str, path: str, headers: Mapping[str, str],
-             seconds: float, query: str = '', body: bytes = b'') -> HTTPResponse | None:
+    def _ask(self, node: Node, request: _Request, seconds: float, begun: BufferedHTTPConnection | None = None,
+             ) -> HTTPResponse | None:
         """The answer, None if there is none or it is an error of the server or its device."""
-        address, path, response = (node['ip'], node['port']), quote(f'/{node["device"]}{path}'), None
-        path += f'?{query}' if query else ''
+        response = None
         try:
             with Timeout(seconds):
-                if kept := self._kept(address):
+                if kept := begun or self._begin(node, request):
                     try:
-                        response = self._try(address, kept, method, path, headers, body)
+                        response = self._receive(node, kept)
                     except (OSError, HTTPException):
                         pass  # the server may have closed it, or been restarted
                 if response is None:
-                    response = self._try(address, BufferedHTTPConnection(*address), method, path, headers, body)
+                    fresh = BufferedHTTPConnection(*_address(node))
+                    request.send(fresh, node)
+                    response = self._receive(node, fresh)
         except (OSError, HTTPException, Timeout):
             response = None
         if response is None or response.status >= 500:
             self._shunned[_device(node)] = self._monotonic() + self._shun_seconds
             return None
         return response
+
+    def _begin(self, node: Node, request: _Request) -> BufferedHTTPConnection | None:
+        """A kept connection on which the request is under way now, if one could take it."""
+        if kept := self._kept(_address(node)):
+            try:
+                request.send(kept, node)
+                return kept
+            except (OSError, HTTPException):
+                kept.close()
+        return None
 
     def _kept(self, address: tuple[str, int]) -> BufferedHTTPConnection | None:
         idle, now = self._idle[address], self._monotonic()
@@ -123,16 +152,14 @@ class Servers:
             connection.close()
         return None
 
-    def _try(self, address: tuple[str, int], connection: BufferedHTTPConnection, method: str, path: str,
-             headers: Mapping[str, str], body: bytes) -> HTTPResponse:
+    def _receive(self, node: Node, connection: BufferedHTTPConnection) -> HTTPResponse:
         try:
-            connection.request(method, path, body or None, headers)
             response = connection.getresponse()
             response.content = response.read()
         except BaseException:  # a Timeout is one, and half an answer must not be taken for the next
             connection.close()
             raise
-        idle = self._idle[address]
+        idle = self._idle[_address(node)]
         if len(idle) < _MOST_IDLE:
             idle.append((self._monotonic(), connection))
         else:
@@ -154,6 +181,10 @@ def _primaries(ring: Ring, account: str, container: str, name: str | None = None
     """The nodes, and the path of the object, or of the container, on each device."""
     partition, nodes = ring.get_nodes(account, container, name)
     return nodes, '/'.join(filter(None, (f'/{partition}', account, container, name)))
+
+
+def _address(node: Node) -> tuple[str, int]:
+    return node['ip'], node['port']
 
 
 def _device(node: Node) -> tuple[str, int, str]:

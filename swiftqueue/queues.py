@@ -60,6 +60,7 @@ from swiftqueue.swift import LISTING_LIMIT, TICK, GenerationGone, Swift
 from swiftqueue.waiting import Waiting
 
 RECORD_SECONDS = 2  # how long a worker may act on a record it has read
+_EARLY = 0.2  # seconds before that, when one request reads it anew
 EPOCH_SECONDS = 0.1  # how long without asking whether it has changed; so who changes it answers no sooner
 _CACHED_QUEUES = 10000
 _INFO_SECONDS = 2  # Swift itself keeps them for sixty
@@ -281,11 +282,21 @@ class Queue:
         return record
 
     def record(self, seconds: float = RECORD_SECONDS) -> Record:
-        """The record, at most that old. Raises QueueNotFound."""
+        """The record, at most that old. Raises QueueNotFound, Unavailable.
+
+        One of many requests reads it for all. It does so before it has to, and the others go on meanwhile; else all of
+        them would wait every time.
+        """
         record = self.recent_record(seconds)
-        if record is None:
-            with self.engine.reading.setdefault(self.key, Semaphore()):  # one of many reads for all
-                record = self.recent_record(seconds) or self.read_record()
+        reading = self.engine.reading.setdefault(self.key, Semaphore())
+        if record is None or self._is_older(seconds - _EARLY) and not reading.locked():
+            with reading:
+                try:
+                    record = self.recent_record(seconds - _EARLY) or self.read_record()
+                except Unavailable:
+                    record = self.recent_record(seconds)
+                    if record is None:
+                        raise
         if record is None:
             raise QueueNotFound(f'There is no queue {self.name}.')
         return record
@@ -296,14 +307,19 @@ class Queue:
         return self.record().fifo
 
     def recent_record(self, seconds: float = RECORD_SECONDS) -> Record | None:
-        cached, now = self.engine.records.get(self.key), self.engine.monotonic()
-        if cached is None or now - cached.read_at >= seconds:
+        """The record if this worker has read it within so many seconds and it has not changed since."""
+        if self._is_older(seconds):
             return None
+        cached, now = self.engine.records[self.key], self.engine.monotonic()
         if now - cached.epoch_at >= EPOCH_SECONDS:
             if cached.epoch != self._epoch():
                 return None
             cached.epoch_at = now
         return cached.record
+
+    def _is_older(self, seconds: float) -> bool:
+        cached = self.engine.records.get(self.key)
+        return cached is None or self.engine.monotonic() - cached.read_at >= seconds
 
     def _epoch(self) -> str | None:
         """Changes with the record, where memcached carries the news between proxies; see :func:`_subscribed_at`."""

@@ -6,9 +6,13 @@ from eventlet import wsgi
 
 
 class Server:
-    """Knows what it was asked, and sent. ``headers`` and ``body`` are its answer, besides the status ``answer``."""
+    """Knows what it was asked, and sent. ``headers`` and ``body`` are its answer, besides the status ``answer``.
+
+    It answers when ``before_answer`` has returned.
+    """
 
     def __init__(self, number):
+        self.before_answer = lambda: None
         self.answer, self.headers, self.body, self.asked, self.sent, self.ports = 204, {}, b'', [], [], set()
         self.socket = eventlet.listen(('127.0.0.1', 0))
         self.node = {'ip': '127.0.0.1', 'port': self.socket.getsockname()[1], 'device': f'sd{number}'}
@@ -31,6 +35,7 @@ class Server:
         self.asked.append(environ)
         self.sent.append(environ['wsgi.input'].read(int(environ.get('CONTENT_LENGTH') or 0)))
         self.ports.add(environ['REMOTE_PORT'])
+        self.before_answer()
         if self.answer == 'late':
             eventlet.sleep(5)
         start_response(f'{self.answer} ', list(self.headers.items()))

@@ -134,6 +134,17 @@ def test_connections_are_kept_and_one_that_was_closed_is_made_anew(read, servers
     assert read().agreed['etag'] == 'e2'
 
 
+def test_all_servers_are_at_it_at_once(read, servers):  # noqa: F811
+    assert read().agreed  # so that there are connections
+
+    def others_are_asked():
+        while any(len(server.asked) < 2 for server in servers):
+            eventlet.sleep(0.001)
+    for server in servers:
+        server.before_answer = others_are_asked
+    assert read().agreed['etag'] == 'e2'
+
+
 def test_a_connection_that_was_idle_for_long_is_not_used(servers):  # noqa: F811
     now = [0.0]
     connections = Servers(5, 10, lambda: now[0])

@@ -250,6 +250,29 @@ def test_a_record_is_read_once_as_long_as_nothing_changes(world):
     assert [call.method for call in calls] == ['HEAD']
 
 
+def test_while_one_reads_the_record_others_go_on(world):
+    world.queue().create()
+    world.queue().record()
+    world.tick(RECORD_SECONDS - 0.1)
+    reader, others = world.queue(), []
+    before(reader, 'HEAD', RECORD, lambda: others.append(world.queue().record()))
+    with world.swift.recording() as calls:
+        assert reader.record() == others[0]
+    assert [call.method for call in calls] == ['HEAD']
+
+
+def test_a_record_that_cannot_be_read_anew_serves_its_time(world):
+    world.queue().create({'colour': 'red'})
+    world.queue().record()
+    world.swift.fail(('HEAD', RECORD), 503, times=2)
+    world.tick(RECORD_SECONDS - 0.1)
+    assert world.queue().record().attributes == {'colour': 'red'}
+    world.tick(0.1)
+    with pytest.raises(Unavailable):
+        world.queue().record()
+    assert world.queue().record().attributes == {'colour': 'red'}
+
+
 def test_memcached_is_asked_for_changes_no_more_often_than_who_changes_waits(world, monkeypatch):
     world.queue().create()
     world.queue().record()
