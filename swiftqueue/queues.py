@@ -60,7 +60,7 @@ from swiftqueue.swift import LISTING_LIMIT, TICK, GenerationGone, Swift
 from swiftqueue.waiting import Waiting
 
 RECORD_SECONDS = 2  # how long a worker may act on a record it has read
-_EARLY = 0.5  # seconds before that, when one request reads it anew
+_EARLY = 0.2  # seconds before that, when one request reads it anew
 EPOCH_SECONDS = 0.1  # how long without asking whether it has changed; so who changes it answers no sooner
 _CACHED_QUEUES = 10000
 _INFO_SECONDS = 2  # Swift itself keeps them for sixty
