@@ -288,8 +288,10 @@ class Queue:
         them would wait every time.
         """
         record = self.recent_record(seconds)
+        if record and not self._is_older(seconds - _EARLY):
+            return record
         reading = self.engine.reading.setdefault(self.key, Semaphore())
-        if record is None or self._is_older(seconds - _EARLY) and not reading.locked():
+        if record is None or not reading.locked():
             with reading:
                 try:
                     record = self.recent_record(seconds - _EARLY) or self.read_record()
@@ -325,12 +327,15 @@ class Queue:
         """Changes with the record, where memcached carries the news between proxies; see :func:`_subscribed_at`."""
         return self.swift.cache.epoch(self.name)
 
-    def _changed(self, subscribed_at: float = 0) -> None:
-        """Have all proxies read the record anew."""
+    def _changed(self, subscribed_at: float = 0, *, known: bool = True) -> None:
+        """Have all proxies read the record anew; when this returns, they do.
+
+        ``known``: some may have read it, or that of a queue of the same name, before.
+        """
         self.engine.records.pop(self.key, None)
-        if self.swift.cache.set_epoch(self.name, f'{self.engine.token_bytes(8).hex()} {subscribed_at:.5f}'):
+        told = self.swift.cache.set_epoch(self.name, f'{self.engine.token_bytes(8).hex()} {subscribed_at:.5f}')
+        if told and known:
             self.engine.sleep(1.5 * EPOCH_SECONDS)  # more, as clocks do not go at quite the same pace
-            self.engine.records.pop(self.key, None)
 
     def with_generation(self, work: Callable[[Record], Result], seconds: float = RECORD_SECONDS,
                         record: Record | None = None) -> Result:
@@ -425,7 +430,7 @@ class Queue:
         if self._marked_at:
             self.swift.delete_container(queue_container(self.name), self._marked_at)
         new = self.swift.put_container(queue_container(self.name), headers, now)
-        self._changed()
+        self._changed(known=bool(self._deleted_at or self._marked_at))
         return new
 
     def attributes(self) -> dict[str, Any]:
