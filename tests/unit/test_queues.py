@@ -291,6 +291,16 @@ def test_memcached_is_asked_for_changes_no_more_often_than_who_changes_waits(wor
     assert world.clock() - before > EPOCH_SECONDS
 
 
+def test_who_creates_a_queue_waits_only_if_others_may_know_another_of_its_name(world):
+    before = world.clock()
+    world.queue().create()
+    assert world.clock() == before
+    world.queue().delete()
+    before = world.clock()
+    world.queue().create()
+    assert world.clock() - before > EPOCH_SECONDS
+
+
 def test_a_change_while_the_record_is_read_is_not_missed(world):
     world.queue().create()
     world.tick()
