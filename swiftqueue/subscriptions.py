@@ -16,7 +16,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from hashlib import md5, sha256
-from itertools import chain
+from itertools import chain, count
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -278,14 +278,19 @@ class Subscriptions:
         return str(uuid.UUID(bytes=sha256(NUL.join(parts).encode()).digest()[:16], version=5))
 
     def _new_id(self, record: Record, subscriber: str) -> str:
-        """The id for the subscriber: another one where a subscription began with it and has another one by now."""
-        turn = 0
-        while True:
+        """The id for the subscriber: another one where a subscription began with it and has another one by now.
+
+        Of two who subscribe it at once both get the same.
+        """
+        for turn in count():
+            new_id = self._id(record, subscriber, turn)
             try:
-                self._get(record, self._id(record, subscriber, turn))
+                there, _ = self._get(record, new_id)
             except SubscriptionNotFound:
-                return self._id(record, subscriber, turn)
-            turn += 1
+                break
+            if there.subscriber == subscriber:
+                break
+        return new_id
 
     def _announce(self, record: Record) -> None:
         """Have every post be stored for subscribers too, and notifiers look for it. Raises QueueNotFound, Unavailable.

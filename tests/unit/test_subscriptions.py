@@ -35,6 +35,15 @@ def test_the_same_subscriber_is_the_same_subscription_until_it_is_confirmed(worl
     assert len(subscriptions.list().items) == 1
 
 
+def test_two_who_subscribe_the_same_at_once_make_one_subscription(world, subscriptions, monkeypatch):
+    subscribe(world, 'queue://other')
+    made = []
+    monkeypatch.setattr(subscriptions, '_check_number', lambda record: made.append(
+        world.queue(proxy=1).subscriptions.create('queue://copy')))
+    assert subscriptions.create('queue://copy') == made[0]
+    assert len(subscriptions.list().items) == 2
+
+
 def test_a_subscription_ends_with_its_ttl_and_can_be_made_again(world, subscriptions):
     made = subscribe(world, 'queue://copy', ttl=60)
     world.tick(61)
