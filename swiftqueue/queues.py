@@ -328,7 +328,7 @@ class Queue:
         return self.swift.cache.epoch(self.name)
 
     def _changed(self, subscribed_at: float = 0, *, known: bool = True) -> None:
-        """Have all proxies read the record anew; when this returns, they do.
+        """Have all proxies read the record anew: those that share a memcached do when this returns.
 
         ``known``: some may have read it, or that of a queue of the same name, before.
         """
@@ -430,7 +430,7 @@ class Queue:
         if self._marked_at:
             self.swift.delete_container(queue_container(self.name), self._marked_at)
         new = self.swift.put_container(queue_container(self.name), headers, now)
-        self._changed(known=bool(self._deleted_at or self._marked_at))
+        self._changed(known=bool(self._deleted_at or self._marked_at or not new))
         return new
 
     def attributes(self) -> dict[str, Any]:

@@ -359,8 +359,9 @@ def test_two_proxies_that_create_one_queue_at_once_end_with_one_generation(world
     assert sorted(listed(world)) == sorted(listed(world, proxy=1)) == ['a', 'b']
 
 
-def test_a_creation_that_wins_late_is_heard_of_at_once(world):
-    set_clock(world, 0, 1)
+@pytest.mark.parametrize('skew', [1, 5])  # by the second one, the first creation is the one that stands
+def test_a_creation_that_wins_late_is_heard_of_at_once(world, skew):
+    set_clock(world, 0, skew)
     first = world.queue()
 
     def meanwhile():
