@@ -1,4 +1,4 @@
-"""What proxies tell each other through memcached: gates, bells and epochs.
+"""What proxies tell each other through memcached: gates, bells, epochs and where head pages begin.
 
 All of it is a hint. The cache may be absent, down, wiped or split; then the slower, surer way decides.
 """
@@ -13,6 +13,7 @@ from swift.common.exceptions import MemcacheConnectionError
 _BELLS = 'swiftqueue-bells'  # stands for the memcached server that has all bells, so that one request reads many
 _BELL_SECONDS = 3600
 _LAST_SECONDS = 86400
+_START_SECONDS = 86400  # longer than a claim, so that what it holds is passed over
 _ATTEMPT_SECONDS = 300
 _EPOCH_SECONDS = 86400  # longer than a container server is down, and any worker acts on a record it has read
 
@@ -72,6 +73,15 @@ class Cache:
     def last(self, queue: str) -> str | None:
         """The message that was told of last; None if nobody can tell."""
         return self.ring.get(self._key('last', queue)) if self.ring is not None else None
+
+    def set_start(self, queue: str, generation: str, message_id: str) -> None:
+        """Tell other proxies that up to this message there was nothing for a claimer."""
+        if self.ring is not None:
+            self.ring.set(self._key('start', queue, generation), message_id, time=_START_SECONDS)
+
+    def start(self, queue: str, generation: str) -> str:
+        """The message that was told of last; '' if nobody can tell."""
+        return self.ring and self.ring.get(self._key('start', queue, generation)) or ''
 
     def set_attempt(self, queue: str, attempt: str, claims: list[Any]) -> None:
         """Note what an attempt to receive was answered with."""

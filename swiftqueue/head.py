@@ -38,6 +38,7 @@ _RUNG = object()  # no bell ever shows this
 _SCAN = 20  # pages looked through before a claimer gets what was found so far
 _MOST_CARRIED = 4 * 2 ** 20  # bytes that the rows of a page longer than that may carry
 _LOOK_SECONDS = 5  # between looks at the part before the page
+_FIRST_LOOK_SECONDS = 1  # the same, while some of it was never looked at
 _LOOK_ROWS = 1000  # listed in one of them
 _MOST_HELD = 20000  # messages before the page that are kept in mind
 
@@ -106,6 +107,8 @@ class Head:
     lock: Semaphore = field(default_factory=Semaphore)
     used_at: float = 0  # on the monotonic clock
     start: str = ''  # the id behind which the page begins
+    told: str = ''  # the last start that other workers were told of, or told of themselves
+    hinted: bool = False  # the start is another worker's, and what is before it was not all looked at here
     held: dict[str, Entry] = field(default_factory=dict)  # those before it that may become free
     looked_to: str = ''  # up to which id the part before the page was listed again
     looked_at: float = 0  # on the monotonic clock; infinite while somebody is at it
@@ -201,6 +204,8 @@ class Source:
     near: Callable[[Entry], bool] | None = None  # whether a message is to be preferred, if any are
     patience: float = 0  # for how long another one may be passed over
     look_back: Callable[[Head], None] = lambda head: None  # has :func:`look_back` called, beside the request
+    start: Callable[[], str] = lambda: ''  # where another worker's page begins: an id, or '' if nobody can tell
+    tell_start: Callable[[str], None] = lambda message_id: None  # where ours does
 
 
 def refresh(head: Head, source: Source, seconds: float) -> bool:
@@ -232,10 +237,11 @@ def take(head: Head, count: int, source: Source, *, runs: bool = False) -> list[
             found = _free(head, count, source, runs)
         pages = 1
         # What is of no use takes no room, as it is skipped, unless it stands behind something that is found.
-        while len(found) < (1 if head.fifo else count) and not head.complete and pages < _SCAN \
-                and len(head.entries) <= LISTING_LIMIT:
+        while len(found) < (1 if head.fifo else count) and pages < _SCAN and len(head.entries) <= LISTING_LIMIT:
+            if head.complete and (found or not head.hinted):
+                break
             try:
-                _go_on(head, source)
+                (_begin_anew if head.complete else _go_on)(head, source)
             except QueueError:
                 if not found:
                     raise
@@ -249,6 +255,9 @@ def take(head: Head, count: int, source: Source, *, runs: bool = False) -> list[
             entry.busy_until = now + source.busy_seconds
             head.note(entry, now)
         head.taken += len(found)
+        if head.start != head.told:
+            head.told = head.start
+            source.tell_start(head.start)
         return found
 
 
@@ -281,14 +290,18 @@ def _load(head: Head, source: Source) -> None:
                   if now - entry.seen_at < KNOWN_SECONDS}
     head.bell = source.bell()
     listed_at = source.monotonic()
-    if head.start and listed_at - head.looked_at >= _LOOK_SECONDS:
+    if head.listed_at == -math.inf:
+        head.start = head.told = source.start()
+        head.hinted = bool(head.start)
+    if head.start and listed_at - head.looked_at >= (_FIRST_LOOK_SECONDS if head.hinted else _LOOK_SECONDS):
         head.looked_at = math.inf
         source.look_back(head)
     # What is behind the start now was before it once, and is listed.
     free_again = sorted(entry.id for entry in head.held.values() if entry.id <= head.start and entry.free(now))
     busy = sum(not entry.free(now) for entry in head.entries.values())
     head.due = {each: until for each, until in head.due.items() if each in head.entries or now - until < KNOWN_SECONDS}
-    least = PAGE if source.near else source.least  # few of many are near
+    # Few of many are near, and up to a page behind another worker's start may be at work.
+    least = PAGE if source.near or head.hinted else source.least
     head.entries, head.complete = {each: head.held[each] for each in free_again}, False
     head.fifo, head.delay = source.shards.fifo, source.queue_delay
     if head.fifo:
@@ -310,6 +323,12 @@ def _go_on(head: Head, source: Source) -> None:
     else:
         head.length = min(5 * head.length, LISTING_LIMIT)
         _list_fifo(head, source)
+
+
+def _begin_anew(head: Head, source: Source) -> None:
+    """Behind another worker's start there is nothing to be had, so look at what is before it."""
+    head.start, head.hinted, head.entries, head.complete = '', False, {}, False
+    _go_on(head, source)
 
 
 def _list_fifo(head: Head, source: Source) -> None:
@@ -363,6 +382,7 @@ def look_back(head: Head, source: Source) -> None:
             page = _all_known(head, page)
             _hold(head, page, now)
             head.looked_to = '' if complete else page[-1].id
+            head.hinted = head.hinted and not complete
             free = [entry.id for entry in page if entry.free(now)]
             if free:
                 head.bell = _RUNG

@@ -538,11 +538,11 @@ class Queue:
     def head(self, record: Record) -> Head:
         """What this worker knows of the queue's oldest messages."""
         heads, key, now = self.engine.heads, (*self.key, record.generation), self.engine.monotonic()
+        while heads and now - next(iter(heads.values())).used_at > KNOWN_SECONDS:
+            heads.popitem(last=False)
         head = heads.setdefault(key, Head())
         head.used_at = now
         heads.move_to_end(key)
-        while now - next(iter(heads.values())).used_at > KNOWN_SECONDS:
-            heads.popitem(last=False)
         return head
 
     def source(self, record: Record, **options: Any) -> Source:
@@ -555,6 +555,9 @@ class Queue:
                       near=nearness(self, record) if engine.options.locality_patience else None,
                       patience=engine.options.locality_patience,
                       look_back=lambda head: eventlet.spawn_n(self.detached()._look_back, record, head),
+                      start=lambda: self.swift.cache.start(self.name, record.generation),
+                      tell_start=lambda message_id: self.swift.cache.set_start(
+                          self.name, record.generation, message_id),
                       **options)
 
     def _look_back(self, record: Record, head: Head) -> None:

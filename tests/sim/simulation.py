@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import math
 import random
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
+from unittest.mock import patch
 
 import eventlet
 
+from swiftqueue import head
 from swiftqueue.history import Recorder, Verdict, check, operations, story
 
 from . import clients, lines, publishing, singles, troubles
@@ -56,7 +59,15 @@ class Report:
 def simulate(seed: int, profile: Profile | None = None, *, traced: bool = False) -> Report:
     """Run the simulation of that seed; the same seed does the same, whatever else has run before."""
     profile = profile or of_seed(seed)
-    return run(seed, lambda hub: _simulate(hub, seed, profile, traced))
+    with _pages_of(profile.page):
+        return run(seed, lambda hub: _simulate(hub, seed, profile, traced))
+
+
+def _pages_of(messages: int) -> AbstractContextManager:
+    """Head pages of so many messages, and the rest in proportion."""
+    if not messages:
+        return nullcontext()
+    return patch.multiple(head, PAGE=messages, _LOOK_ROWS=2 * messages, _MOST_HELD=2 * messages)
 
 
 def _simulate(hub: Hub, seed: int, profile: Profile, traced: bool) -> Report:

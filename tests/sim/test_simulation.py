@@ -12,6 +12,7 @@ from janitors import ModelObjects
 from sim.profiles import PROFILES
 from sim.simulation import simulate
 
+from swiftqueue import head, queues
 from swiftqueue.cache import Cache
 from swiftqueue.claims import Claims
 from swiftqueue.fifo import Fifo
@@ -49,7 +50,7 @@ def test_some_hundred_seeds_of_every_profile():
     assert int(numbers['delivered again']) > 500 and int(numbers['acks']) > 1000
 
 
-@pytest.mark.parametrize('seed', [3, 11])  # one with crashes, one with everything
+@pytest.mark.parametrize('seed', [3, 12])  # one with crashes, one with everything
 def test_a_seed_does_the_same_in_every_process(seed, tmp_path):
     histories = [simulate(seed).history(), simulate(seed).history()]
     for number in ('0', '1'):
@@ -104,6 +105,12 @@ def test_an_ack_that_does_not_look_takes_the_message_from_whoever_has_it_now(mon
         return True
     monkeypatch.setattr(SingleClaims, '_ack_one', careless)
     assert first_failure(PROFILES['singly'], 40, 'stale acks')
+
+
+def test_what_is_before_a_page_and_never_looked_at_is_not_delivered(monkeypatch):
+    monkeypatch.setattr(head, '_begin_anew', lambda page, source: setattr(page, 'hinted', False))
+    monkeypatch.setattr(queues, 'look_back', lambda page, source: setattr(page, 'looked_at', source.monotonic()))
+    assert first_failure(PROFILES['long queue'], 20, 'vanished', 'the queue cannot be drained')
 
 
 # -- traps for FIFO queues -------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The cache: gates, bells and epochs, and what is left of them when it fails."""
+"""The cache: gates, bells, epochs and starts, and what is left of them when it fails."""
 
 import pytest
 from model_swift import Clock, ModelCache
@@ -94,23 +94,34 @@ def test_an_epoch_is_what_was_set_last(ring, caches):
     assert one.epoch('jobs') is None
 
 
+def test_a_start_is_of_one_generation(ring, caches):
+    one, other = caches
+    assert one.start('jobs', 'g1') == ''
+    one.set_start('jobs', 'g1', 'm1')
+    one.set_start('jobs', 'g1', 'm2')
+    assert other.start('jobs', 'g1') == 'm2'
+    assert other.start('jobs', 'g2') == other.start('job', 'g1') == ''
+    assert Cache(ring, 'AUTH_other').start('jobs', 'g1') == ''
+
+
 def everything(cache):
     """What each call answers where nobody can tell."""
     cache.ring_bell('jobs', 'b1')
     cache.set_epoch('jobs', 'e1')
+    cache.set_start('jobs', 'g1', 'm1')
     cache.open_gate(BOX, NAME)
-    return cache.enter_gate(BOX, NAME, 30), cache.bell('jobs'), cache.epoch('jobs')
+    return cache.enter_gate(BOX, NAME, 30), cache.bell('jobs'), cache.epoch('jobs'), cache.start('jobs', 'g1')
 
 
 def test_without_a_cache_nobody_can_tell():
-    assert everything(Cache(None, ACCOUNT)) == (None, None, None)
+    assert everything(Cache(None, ACCOUNT)) == (None, None, None, '')
 
 
 def test_while_the_cache_is_down_nobody_can_tell(ring, caches):
     for cache in caches:
         cache.enter_gate(BOX, NAME, 30)
     ring.down = True
-    assert everything(caches[0]) == (None, None, None)
+    assert everything(caches[0]) == (None, None, None, '')
 
 
 def test_what_was_known_before_an_outage_still_holds_after_it(ring, caches):
@@ -140,7 +151,7 @@ def test_keys_tell_nothing_and_fit_in_memcached(ring):
     watched = Watched(ring)
     cache = Cache(watched, ACCOUNT)
     everything(cache)
-    assert len(watched.keys) == 3
+    assert len(watched.keys) == 4
     for key in watched.keys:
         assert key.startswith('swiftqueue-')
         assert len(key) <= 250 and key.isprintable() and ' ' not in key

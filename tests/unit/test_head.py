@@ -34,6 +34,7 @@ def world():
     world.messages = messages_container('jobs', record.generation)
     world.claims = claims_container('jobs', record.generation)
     world.looks = []  # heads that are to be looked at again
+    world.start = {}  # how a worker tells others where its page begins
     yield world
     world.swift.assert_no_leaks()
 
@@ -47,7 +48,8 @@ def source(world, seconds=1, proxy=0, app=None):
     swift = world.queue(proxy=proxy).swift
     swift.app = app or world.swift
     return Source(Shards(swift, 'jobs', world.generation, [0]), seconds, BUSY,
-                  lambda: swift.cache.bell('jobs'), world.clock, world.clock, look_back=world.looks.append)
+                  lambda: swift.cache.bell('jobs'), world.clock, world.clock, look_back=world.looks.append,
+                  **world.start)
 
 
 def post(world, *bodies, **fields):
@@ -504,3 +506,115 @@ def test_an_ack_before_the_page_is_remembered(world, head, small_pages):
     head.forget(held[0], world.clock())
     world.clock.advance(60)
     assert until_taken(world, head)[0] == held[1:]
+
+
+# -- where another worker's page begins ------------------------------------------------------------
+
+@pytest.fixture
+def told(world):
+    """What this world's workers know of each other's pages: the last start that one told of, '' at first."""
+    starts = ['']
+    world.start = dict(start=lambda: starts[-1], tell_start=starts.append)
+    return starts
+
+
+def claimed(world, count):
+    """Messages that another worker has claimed for long."""
+    ids = post(world, *range(count), ttl=10000)
+    return {message_id: put_claim(world, message_id, ttl=6000) for message_id in ids}
+
+
+def test_a_worker_begins_where_another_one_found_something(world, head, small_pages, told):
+    claimed(world, 12)
+    fresh = post(world, *range(4))
+    assert until_taken(world, head)[0][:1] == fresh[:1]
+    assert head.start == told[-1] != ''
+    for message_id in fresh[:2]:
+        put_claim(world, message_id)
+    world.looks.clear()
+    with world.swift.recording() as calls:
+        assert taken(world, Head(), 1) == fresh[2:3]
+    assert len(calls) == 2  # what comes, and its claims
+
+
+def test_what_others_have_at_work_behind_their_start_takes_no_second_listing(world, told):
+    held = list(claimed(world, 120))
+    fresh = post(world, 'fresh')
+    told.append(held[0])
+    with world.swift.recording() as calls:
+        assert taken(world, Head(), 1) == fresh
+    assert len(calls) == 2
+
+
+def test_a_start_is_told_once_and_so_is_that_it_was_given_up(world, head, small_pages, told, monkeypatch):
+    monkeypatch.setattr(head_module, '_MOST_HELD', 5)
+    states = claimed(world, 20)
+    for _ in range(3):
+        assert until_taken(world, head, polls=1)[0] == []
+    assert told == ['', head.start]
+    there = ClaimObjects(world.queue(proxy=1), world.queue(proxy=1).record())
+    for message_id, state in states.items():
+        there.release(message_id, 1, state)
+    assert until_taken(world, head)[0]
+    assert head.start == told[-1] == ''
+
+
+def test_where_nothing_is_behind_another_ones_start_what_is_before_it_is_looked_through_at_once(
+        world, head, small_pages, told):
+    held = list(claimed(world, 10))
+    assert until_taken(world, head, polls=2)[0] == []
+    assert told[-1] == held[-1]
+    world.clock.advance(6000)
+    other = Head()
+    world.swift.fail(('GET', world.messages), 503, times=1, skip=1)
+    with pytest.raises(Unavailable):
+        taken(world, other, 3)
+    assert taken(world, other, 3) == held[:3]  # nor did the failure make it pass for empty
+    assert taken(world, other, 10) == held[3:]
+
+
+def test_what_is_before_another_ones_start_is_looked_at_every_second_and_then_every_five(
+        world, head, small_pages, told, monkeypatch):
+    monkeypatch.setattr(head_module, '_LOOK_ROWS', 10)
+    states = claimed(world, 25)
+    post(world, *range(40))
+    take(head, 1, source(world))
+    world.looks.clear()
+    other, looked_at = Head(), []
+    for second in range(14):
+        assert len(take(other, 1, source(world))) == 1
+        if world.looks:
+            looked_at.append(second)
+            look_back(world.looks.pop(), source(world))
+        world.tick(1)
+    assert looked_at == [0, 1, 2, 7, 12]
+    assert set(other.held) >= set(states)
+    world.clock.advance(6000)  # it has all of them in mind
+    assert taken(world, other, 25) == list(states)
+
+
+def test_workers_tell_each_other_of_one_generation(world, small_pages):
+    for message_id in post(world, *range(12)):
+        put_claim(world, message_id, ttl=600)
+    queues = [world.queue(proxy=proxy) for proxy in (0, 1)]
+    first, second = post(world, *range(2))
+    assert [message.id for message in queues[0].claims.create(1).messages] == [first]
+    with world.swift.recording() as calls:
+        assert [message.id for message in queues[1].claims.create(1).messages] == [second]
+    assert [call.method for call in calls if call.container in (world.messages, world.claims)] == ['GET', 'GET', 'PUT']
+    starts = [queue.head(queue.record()).start for queue in queues]
+    assert starts[0] == starts[1] != ''
+    queues[0].purge()
+    message_id, = post(world, 'after')
+    for queue in queues:
+        assert queue.head(queue.record()).start == ''
+    assert [message.id for message in queues[1].claims.create(10).messages] == [message_id]
+
+
+def test_what_a_worker_kept_in_mind_is_forgotten_when_nobody_has_claimed_for_a_minute(world):
+    queue = world.queue()
+    known = queue.head(queue.record())
+    world.clock.advance(KNOWN_SECONDS)
+    assert queue.head(queue.record()) is known
+    world.clock.advance(KNOWN_SECONDS + 1)
+    assert queue.head(queue.record()) is not known
