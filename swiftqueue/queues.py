@@ -538,7 +538,8 @@ class Queue:
     def head(self, record: Record) -> Head:
         """What this worker knows of the queue's oldest messages."""
         heads, key, now = self.engine.heads, (*self.key, record.generation), self.engine.monotonic()
-        while heads and now - next(iter(heads.values())).used_at > KNOWN_SECONDS:
+        kept = KNOWN_SECONDS + self.engine.options.locality_patience  # who is passed over has a turn, however few come
+        while heads and now - next(iter(heads.values())).used_at > kept:
             heads.popitem(last=False)
         head = heads.setdefault(key, Head())
         head.used_at = now

@@ -616,5 +616,5 @@ def test_what_a_worker_kept_in_mind_is_forgotten_when_nobody_has_claimed_for_a_m
     known = queue.head(queue.record())
     world.clock.advance(KNOWN_SECONDS)
     assert queue.head(queue.record()) is known
-    world.clock.advance(KNOWN_SECONDS + 1)
+    world.clock.advance(KNOWN_SECONDS + world.options.locality_patience + 1)
     assert queue.head(queue.record()) is not known
