@@ -33,14 +33,19 @@ others are done. As long as one of these, its *mates*, is held, it must not be d
 them as it looks at the claim that ran out, and whoever renews late looks at those of the mates, too.
 
 A message that was deleted without a claim must not be claimed from a late row either, and a first claim does not read
-the message. So such a delete creates claim 1 itself, released from the start: see Messages.delete.
+the message, or reads it before the claim is there. So such a delete creates claim 1 itself, released from the start:
+see Messages.delete.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
+
+import eventlet
+from eventlet.greenthread import GreenThread
 
 from swiftqueue import ids
 from swiftqueue.claim_objects import ClaimObjects
@@ -84,6 +89,7 @@ class Attempt:
     keep_until: float
     state: ClaimState | None = None  # what its claim object says, once it is ours
     envelope: Envelope | None = None
+    reading: GreenThread | None = None  # of the message, while its claim is written
     error: QueueError | None = None
 
     @property
@@ -161,7 +167,7 @@ class Claims:
                               mixed=any(each.delivery != first.delivery for each in attempts))
             state = ClaimState(receipt.core, ttl, grace, renewed_at=now, expires_at=now + ttl, keep_until=0,
                                members=tuple(each.member for each in attempts))
-            self.swift.at_most(partial(self._try, record, state), attempts)
+            self.try_all(record, attempts, lambda attempt: state)  # noqa: B023
             if won := [each for each in attempts if each.state]:
                 try:
                     claim = self._settle(record, won, receipt)
@@ -244,8 +250,21 @@ class Claims:
             entry.delivery, entry.claim = delivery, state
         return won
 
+    def try_all(self, record: Record, attempts: list[Attempt], state_of: Callable[[Attempt], ClaimState]) -> None:
+        """Make each attempt's claim ours if it can be. Nothing is raised: one attempt must not hide the others."""
+        if 2 * len(attempts) <= self.swift.at_once:
+            for each in filter(_may_be_read_early, attempts):
+                each.reading = eventlet.spawn(self._read_early, record, each.entry.id)
+        self.swift.at_most(lambda each: self._try(record, state_of(each), each), attempts)
+
+    def _read_early(self, record: Record, message_id: str) -> Envelope | None:
+        """The message; None if it is to be read again when it is ours."""
+        try:
+            return self.queue.messages.read(record, message_id)
+        except QueueError:
+            return None
+
     def _try(self, record: Record, state: ClaimState, attempt: Attempt) -> None:
-        """Make the attempt's claim ours if it can be. Nothing is raised: one attempt must not hide the others."""
         entry, state = attempt.entry, replace(state, keep_until=attempt.keep_until)
         try:
             if self._win(record, attempt, state):
@@ -383,8 +402,10 @@ class Claims:
         """Have the message itself at hand, for as long as the claim promises; False if it is gone."""
         entry, envelope = attempt.entry, attempt.entry.envelope
         newest = attempt.delivery > 1 or bool(envelope and envelope.name)
-        if newest or envelope is None or not envelope.complete:
-            envelope = self.queue.messages.read(record, entry.id, newest=newest)
+        if newest or not _shown(envelope):
+            # One that has ended is false.
+            early = attempt.reading.wait() if attempt.reading is not None else None
+            envelope = early or self.queue.messages.read(record, entry.id, newest=newest)
             if envelope and envelope.name and not newest:  # its sender may change it, and the row had not told
                 envelope = self.queue.messages.read(record, entry.id, newest=True)
             if envelope and attempt.delivery == 1 and envelope.expires_at <= self.engine.clock():
@@ -539,3 +560,13 @@ class Claims:
     def _claim(self, state: ClaimState, messages: list[Message]) -> Claim:
         return Claim(self.queue.sign(state.claim), state.ttl, state.grace, state.renewed_at, state.expires_at,
                      messages)
+
+
+def _may_be_read_early(attempt: Attempt) -> bool:
+    """Whether to read the message before its claim is there: in a first delivery a row is believed, which is older."""
+    return attempt.delivery == 1 and not _shown(attempt.entry.envelope)
+
+
+def _shown(envelope: Envelope | None) -> bool:
+    """Whether the message's row shows all of it."""
+    return envelope is not None and envelope.complete

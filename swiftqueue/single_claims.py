@@ -74,11 +74,11 @@ class SingleClaims(Claims):
 
     def _win_each(self, record: Record, attempts: list[Attempt], ttl: int, now: float, mates: Mates) -> list[Attempt]:
         """Those of the attempts whose claims are ours now."""
-        def claim(attempt: Attempt) -> None:
+        def state_of(attempt: Attempt) -> ClaimState:
             receipt = Receipt(attempt.entry.id, attempt.delivery, self.engine.token_bytes(TOKEN))
-            self._try(record, ClaimState(receipt.core, ttl, 0, renewed_at=now, expires_at=now + ttl, keep_until=0,
-                                         members=(attempt.member,), mates=mates.get(attempt.entry.id, ())), attempt)
-        self.swift.at_most(claim, attempts)
+            return ClaimState(receipt.core, ttl, 0, renewed_at=now, expires_at=now + ttl, keep_until=0,
+                              members=(attempt.member,), mates=mates.get(attempt.entry.id, ()))
+        self.try_all(record, attempts, state_of)
         return [each for each in attempts if each.state]
 
     def _win_runs(self, record: Record, firsts: list[Attempt], limit: int, ttl: int, now: float) -> list[Attempt]:

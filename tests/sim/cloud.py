@@ -183,6 +183,8 @@ class Process:
         chance = random.Random(cloud.chance.getrandbits(32))
         self.place = cloud.places.choice(PLACES)
         options = replace(OPTIONS, locality=self.place)
+        if cloud.profile.long_bodies:
+            options = replace(options, inline_limit=0)
         self.engine = Engine(options, KEY, clock=self.clock, monotonic=lambda: cloud.hub.now,
                              random_bits=chance.getrandbits, token_bytes=chance.randbytes,
                              primaries=self.primaries if chance.random() < cloud.profile.direct else None,

@@ -34,6 +34,7 @@ class Profile:
     fifo: bool = False  # a FIFO queue, and clients that know of message groups
     publishes: bool = False  # what is posted goes to subscribers
     singly: bool = False  # whether half of the workers claim each message by itself
+    long_bodies: bool = False  # too long for rows
     page: int = 0  # messages of a head page, so that few are a long queue; 0 for as many as in real ones
 
     @property
@@ -83,13 +84,15 @@ PROFILES = {profile.name: profile for profile in (
     replace(CALM, name='singly, far skew', singly=True, exclusive=False, skews=(0, -30, 30), late=0.01, janitor=True),
     replace(CALM, name='long queue', page=2, refused=0.01, unanswered=0.01, slow=0.01, trouble=6, troubles=('crash',),
             janitor=True),
+    replace(CALM, name='long bodies', long_bodies=True, refused=0.01, unanswered=0.01, slow=0.01, late=0.01, trouble=6,
+            troubles=('crash', 'silent node', 'silent objects'), janitor=True),
 )}
 # These run only when asked for. In the first one, replicas that miss a purge keep two generations alive for as long as
 # they stay behind.
 STALE_RECORDS = replace(PROFILES['purges'], name='stale records', trouble=10, troubles=('silent containers',))
 SHARDED_STORM = replace(PROFILES['storm'], name='sharded storm', shards=3, grows=True)
 FAN_OUT_STORM = replace(PROFILES['storm'], name='fan-out storm', publishes=True)
-LONG_STORM = replace(PROFILES['storm'], name='long storm', page=2)
+LONG_STORM = replace(PROFILES['storm'], name='long storm', page=2, long_bodies=True)
 EXTRA = {profile.name: profile for profile in (STALE_RECORDS, SHARDED_STORM, FAN_OUT_STORM, LONG_STORM)}
 
 

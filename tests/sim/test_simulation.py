@@ -12,7 +12,7 @@ from janitors import ModelObjects
 from sim.profiles import PROFILES
 from sim.simulation import simulate
 
-from swiftqueue import head, queues
+from swiftqueue import claims, head, queues
 from swiftqueue.cache import Cache
 from swiftqueue.claims import Claims
 from swiftqueue.fifo import Fifo
@@ -105,6 +105,11 @@ def test_an_ack_that_does_not_look_takes_the_message_from_whoever_has_it_now(mon
         return True
     monkeypatch.setattr(SingleClaims, '_ack_one', careless)
     assert first_failure(PROFILES['singly'], 40, 'stale acks')
+
+
+def test_whoever_reads_before_he_claims_hands_out_what_was_acked_meanwhile(monkeypatch):
+    monkeypatch.setattr(claims, '_may_be_read_early', lambda attempt: True)
+    assert first_failure(PROFILES['long bodies'], 40, 'returned')
 
 
 def test_what_is_before_a_page_and_never_looked_at_is_not_delivered(monkeypatch):

@@ -3,7 +3,9 @@
 Where a guard is taken out to show what it is for, the test says so: a trap that does not snap proves nothing.
 """
 
+import eventlet
 import pytest
+from eventlet.event import Event
 from world import ACCOUNT, World
 
 from swiftqueue.claim_objects import ClaimObjects
@@ -730,3 +732,103 @@ def test_an_unread_redelivery_is_dropped_if_the_message_was_acked():
     world.queue().swift.delete(messages_container('jobs', generation), message_name(message_id))
     world.clock.advance(61)
     assert bodies(claim(world, proxy=0)) == ['b']
+
+
+# -- what a row does not show ----------------------------------------------------------------------
+
+LONG = 'x' * 5000
+
+
+def claim_through(world, around, limit=1):
+    """A claim, each of whose Swift requests goes through ``around``; what it is of: 'read', 'claim' or something else.
+
+    ``around`` is a generator that is run up to its ``yield`` before the request.
+    """
+    queue = world.queue()
+
+    def app(environ, start_response):
+        method, path = environ['REQUEST_METHOD'], environ['PATH_INFO']
+        what = 'read' if method == 'GET' and MESSAGES in path and path.count('/') > 3 else \
+            'claim' if method == 'PUT' and CLAIMS in path else ''
+        for _ in around(what):
+            answer = world.swift(environ, start_response)
+        return answer
+    queue.swift.app = app
+    with eventlet.Timeout(5):
+        return queue.claims.create(limit, 60, 60)
+
+
+def test_a_long_message_is_read_while_its_claim_is_written():
+    world, read = a_world(), Event()
+    post(world, LONG)
+
+    def around(what):
+        if what == 'claim':
+            read.wait()
+        yield
+        if what == 'read':
+            read.send()
+    assert bodies(claim_through(world, around)) == [LONG]
+
+
+@pytest.mark.parametrize('named', [False, True])
+def test_what_is_claimed_again_and_what_its_sender_may_change_is_read_when_the_claim_is_there(named):
+    world, done = a_world(), []
+    if named:
+        world.queue().named.put('report', NewMessage(LONG))
+    else:
+        post(world, LONG)
+        claim(world)
+    world.tick(61)
+
+    def around(what):
+        if what == 'claim':
+            for _ in range(3):
+                eventlet.sleep(0)
+        yield
+        done.append(what)
+    assert bodies(claim_through(world, around)) == [LONG]
+    assert 'read' in done[done.index('claim'):]
+
+
+@pytest.mark.parametrize('messages, at_once', [(1, 2), (5, 10), (6, 6), (10, 10)])
+def test_no_more_is_asked_of_swift_at_once_for_that_than_the_operator_allows(messages, at_once):
+    world, under_way, most = a_world(subrequests=10), set(), []
+    post(world, *[LONG] * messages)
+
+    def around(what):
+        mine = object()
+        under_way.add(mine)
+        most.append(len(under_way))
+        for _ in range(3):
+            eventlet.sleep(0)
+        yield
+        under_way.discard(mine)
+    assert len(claim_through(world, around, messages).messages) == messages
+    assert max(most) == at_once
+
+
+def reads_of(calls):
+    return [call.status for call in calls if call.method == 'GET' and MESSAGES in call.path and call.obj]
+
+
+def test_a_long_message_that_cannot_be_read_early_is_read_later():
+    world = a_world()
+    post(world, LONG)
+    world.swift.fail(lambda call: call.method == 'GET' and MESSAGES in call.path and call.obj, times=1)
+    with world.swift.recording() as calls:
+        assert bodies(claim(world)) == [LONG]
+    assert reads_of(calls) == [503, 200]
+
+
+def test_who_reads_early_and_does_not_get_the_claim_gets_nothing():
+    world = a_world()
+    post(world, LONG)
+    world.swift.lagging = {0, 1, 2}
+    assert bodies(claim(world, proxy=1)) == [LONG]
+    world.cache.wipe()
+    with world.swift.recording() as calls:
+        assert claim(world) is None
+        eventlet.sleep(0)
+    assert reads_of(calls) == [200]
+    assert [call.status for call in calls if call.method == 'PUT'] == [412]
