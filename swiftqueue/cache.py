@@ -81,7 +81,7 @@ class Cache:
 
     def start(self, queue: str, generation: str) -> str:
         """The message that was told of last; '' if nobody can tell."""
-        return self.ring and self.ring.get(self._key('start', queue, generation)) or ''
+        return (self.ring.get(self._key('start', queue, generation)) if self.ring is not None else None) or ''
 
     def set_attempt(self, queue: str, attempt: str, claims: list[Any]) -> None:
         """Note what an attempt to receive was answered with."""

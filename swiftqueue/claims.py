@@ -44,9 +44,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-import eventlet
-from eventlet.greenthread import GreenThread
-
 from swiftqueue import ids
 from swiftqueue.claim_objects import ClaimObjects
 from swiftqueue.dead_letters import bury, is_dead
@@ -89,7 +86,6 @@ class Attempt:
     keep_until: float
     state: ClaimState | None = None  # what its claim object says, once it is ours
     envelope: Envelope | None = None
-    reading: GreenThread | None = None  # of the message, while its claim is written
     error: QueueError | None = None
 
     @property
@@ -167,7 +163,7 @@ class Claims:
                               mixed=any(each.delivery != first.delivery for each in attempts))
             state = ClaimState(receipt.core, ttl, grace, renewed_at=now, expires_at=now + ttl, keep_until=0,
                                members=tuple(each.member for each in attempts))
-            self.try_all(record, attempts, lambda attempt: state)  # noqa: B023
+            self._try_all(record, attempts, lambda attempt: state)  # noqa: B023
             if won := [each for each in attempts if each.state]:
                 try:
                     claim = self._settle(record, won, receipt)
@@ -250,12 +246,16 @@ class Claims:
             entry.delivery, entry.claim = delivery, state
         return won
 
-    def try_all(self, record: Record, attempts: list[Attempt], state_of: Callable[[Attempt], ClaimState]) -> None:
+    def _try_all(self, record: Record, attempts: list[Attempt], state_of: Callable[[Attempt], ClaimState]) -> None:
         """Make each attempt's claim ours if it can be. Nothing is raised: one attempt must not hide the others."""
-        if 2 * len(attempts) <= self.swift.at_once:
-            for each in filter(_may_be_read_early, attempts):
-                each.reading = eventlet.spawn(self._read_early, record, each.entry.id)
-        self.swift.at_most(lambda each: self._try(record, state_of(each), each), attempts)
+        room = 2 * len(attempts) <= self.swift.at_once
+        self.swift.at_most(lambda each: self._try(record, state_of(each), each, room), attempts)
+
+    def _win_and_read(self, record: Record, attempt: Attempt, state: ClaimState) -> bool:
+        """:meth:`_win`, while the message is read."""
+        won, attempt.envelope = self.swift.at_most(lambda act: act(), (
+            partial(self._win, record, attempt, state), partial(self._read_early, record, attempt.entry.id)))
+        return won
 
     def _read_early(self, record: Record, message_id: str) -> Envelope | None:
         """The message; None if it is to be read again when it is ours."""
@@ -264,10 +264,11 @@ class Claims:
         except QueueError:
             return None
 
-    def _try(self, record: Record, state: ClaimState, attempt: Attempt) -> None:
+    def _try(self, record: Record, state: ClaimState, attempt: Attempt, room: bool) -> None:
         entry, state = attempt.entry, replace(state, keep_until=attempt.keep_until)
         try:
-            if self._win(record, attempt, state):
+            win = self._win_and_read if room and _may_be_read_early(attempt) else self._win
+            if win(record, attempt, state):
                 entry.delivery, entry.claim = attempt.delivery, state
                 attempt.state = state if self._prepare(record, attempt) else None
         except QueueError as error:
@@ -403,9 +404,7 @@ class Claims:
         entry, envelope = attempt.entry, attempt.entry.envelope
         newest = attempt.delivery > 1 or bool(envelope and envelope.name)
         if newest or not _shown(envelope):
-            # One that has ended is false.
-            early = attempt.reading.wait() if attempt.reading is not None else None
-            envelope = early or self.queue.messages.read(record, entry.id, newest=newest)
+            envelope = attempt.envelope or self.queue.messages.read(record, entry.id, newest=newest)
             if envelope and envelope.name and not newest:  # its sender may change it, and the row had not told
                 envelope = self.queue.messages.read(record, entry.id, newest=True)
             if envelope and attempt.delivery == 1 and envelope.expires_at <= self.engine.clock():

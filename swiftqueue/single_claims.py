@@ -78,7 +78,7 @@ class SingleClaims(Claims):
             receipt = Receipt(attempt.entry.id, attempt.delivery, self.engine.token_bytes(TOKEN))
             return ClaimState(receipt.core, ttl, 0, renewed_at=now, expires_at=now + ttl, keep_until=0,
                               members=(attempt.member,), mates=mates.get(attempt.entry.id, ()))
-        self.try_all(record, attempts, state_of)
+        self._try_all(record, attempts, state_of)
         return [each for each in attempts if each.state]
 
     def _win_runs(self, record: Record, firsts: list[Attempt], limit: int, ttl: int, now: float) -> list[Attempt]:

@@ -137,7 +137,7 @@ def _stage(arguments: argparse.Namespace, say: Callable[[str], None]) -> Iterato
     with tempfile.TemporaryDirectory(prefix='swiftqueue-bench-') as folder:
         # What is to be measured there are the leavings that the daemons would remove meanwhile.
         daemons = not (arguments.deep or arguments.janitor or arguments.shards)
-        proxies = deep.PROXIES if arguments.deep else arguments.proxies
+        proxies = max(arguments.proxies, deep.PROXIES if arguments.deep else 1)
         own = stage.own_cluster(Path(folder), proxies, daemons=daemons,
                                 **janitor_bench.CONFIGURATION if arguments.janitor else {})
         with own as on:
